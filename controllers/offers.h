@@ -1,0 +1,139 @@
+#ifndef SF_OFFERS_H
+#define SF_OFFERS_H
+
+/*
+ * What our controllers offer each other, and any plugin. Installed. Each struct begins with its
+ * size; new functions go to its end. @owner is what sf_sandbox_offer() gave. All functions are
+ * called under the sandbox's lock.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "controller.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- The vm controller's: the machine that QEMU runs. ---- */
+#define SF_MACHINE_OFFER "sandferry.machine.v1"
+
+struct sf_machine_offer {
+    size_t size;
+
+    /**
+     * execute() - one QMP command
+     * @arguments_json: its arguments, or NULL
+     * @ret_json:       what it returned, on the heap, the caller's; may be NULL
+     *
+     * Return: false with UNAVAILABLE if QEMU is gone, FAILED_PRECONDITION with QEMU's own words if
+     * it refused.
+     */
+    bool (*execute)(struct sf_controller *owner, const char *command, const char *arguments_json,
+                    char **ret_json, struct sf_error **err);
+
+    /* Gives QEMU an open file; "/dev/fdset/N" names it in a blockdev-add. fd stays the caller's. */
+    bool (*add_fd)(struct sf_controller *owner, int fd, uint32_t *ret_set, struct sf_error **err);
+    bool (*remove_fd)(struct sf_controller *owner, uint32_t set, struct sf_error **err);
+
+    /* device_del, and wait until QEMU says that it is gone. One that is not there is no error. */
+    bool (*remove_device)(struct sf_controller *owner, const char *device_id, uint32_t timeout_ms,
+                          struct sf_error **err);
+};
+
+/* ---- The vm controller's: the agent in the guest. ---- */
+#define SF_GUEST_OFFER "sandferry.guest.v1"
+
+/* Called with the sandbox's lock held. @event: a Sandferry__V1__AgentEvent; unpacked, checked for
+ * UTF-8, not believed in anything else. */
+typedef void (*sf_guest_event_fn)(struct sf_controller *listener, const void *event);
+
+struct sf_guest_offer {
+    size_t size;
+
+    /**
+     * call() - ask the agent, wait for its answer
+     * @request: a Sandferry__V1__AgentRequest; its id is set here
+     * @ret:     the Sandferry__V1__AgentReply, with code 0; free it with
+     *           sandferry__v1__agent_reply__free_unpacked(); may be NULL
+     *
+     * Return: false with the agent's code and words; UNAVAILABLE if the agent is gone, or silent
+     * for @timeout_ms (0: 30 s).
+     */
+    bool (*call)(struct sf_controller *owner, void *request, uint32_t timeout_ms, void **ret,
+                 struct sf_error **err);
+
+    /* Every event from now on, in order, until unlisten or the listener's fini. */
+    bool (*listen)(struct sf_controller *owner, struct sf_controller *listener,
+                   sf_guest_event_fn fn, struct sf_error **err);
+    void (*unlisten)(struct sf_controller *owner, struct sf_controller *listener);
+};
+
+/* ---- The scsi controller's: disks. ---- */
+#define SF_DISKS_OFFER "sandferry.disks.v1"
+
+struct sf_disk_request {
+    const char *host_path; /* borrowed for the call, as are all strings here */
+    bool read_only;
+    unsigned type;   /* Sandferry__V1__ScsiDisk__Type */
+    unsigned format; /* Sandferry__V1__ScsiDisk__Format */
+    uint64_t partition;
+    bool encrypted;
+    const char *const *options;
+    size_t n_options;
+    bool ensure_filesystem;
+    const char *filesystem; /* NULL or "": as found */
+    bool block_device;
+};
+
+struct sf_disks_offer {
+    size_t size;
+
+    /* Sets a place aside. *@ret_id: the reservation, a GUID. Nothing has happened to the VM yet. */
+    bool (*reserve)(struct sf_controller *owner, const struct sf_disk_request *request,
+                    char ret_id[37], struct sf_error **err);
+    /* Attaches and mounts; may be repeated. *@ret_guest_path: owned by the scsi controller, valid
+     * until the reservation is released. */
+    bool (*map)(struct sf_controller *owner, const char *id, const char **ret_guest_path,
+                struct sf_error **err);
+    /* Unmounts and detaches what nobody else holds, and forgets the reservation; a release that
+     * failed can be repeated and goes on where it stopped. */
+    bool (*release)(struct sf_controller *owner, const char *id, struct sf_error **err);
+    /* The holder's name for messages and refusals: "container 'c1'". NULL takes it back. */
+    bool (*hold)(struct sf_controller *owner, const char *id, const char *holder,
+                 struct sf_error **err);
+};
+
+/* ---- The process controller's: processes of containers. ---- */
+#define SF_PROCESSES_OFFER "sandferry.processes.v1"
+
+/* Called with the sandbox's lock held, when a container's init process has ended. */
+typedef void (*sf_init_exited_fn)(struct sf_controller *container, const char *container_id,
+                                  uint32_t exit_code);
+
+struct sf_processes_offer {
+    size_t size;
+
+    /* The init process of a container that the guest has made: state CREATED. */
+    bool (*add_init)(struct sf_controller *owner, const char *container_id,
+                     const char *guest_container_id, int32_t pid, bool terminal,
+                     struct sf_error **err);
+    /* It runs now. */
+    bool (*started)(struct sf_controller *owner, const char *container_id, struct sf_error **err);
+    /* Forget all processes of a container. */
+    void (*forget)(struct sf_controller *owner, const char *container_id);
+    /* Send a signal to the init process; one that has ended is no error. */
+    bool (*signal_init)(struct sf_controller *owner, const char *container_id, uint32_t signal,
+                        struct sf_error **err);
+    /* Who is told of exits. Kept over a save and a restore by calling it again in resume. */
+    void (*on_init_exit)(struct sf_controller *owner, struct sf_controller *container,
+                         sf_init_exited_fn fn);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

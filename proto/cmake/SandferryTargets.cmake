@@ -1,0 +1,59 @@
+# The few functions that the folders' CMakeLists.txt use.
+
+# sf_library(NAME [SHARED] SOURCES... ): a library of our own code, warnings as errors.
+function(sf_warnings target)
+  target_compile_options(${target} PRIVATE ${SF_WARNINGS})
+endfunction()
+
+# sf_controller(NAME sources... [LIBS libraries...]): a controller's shared object, and an object
+# library NAME_parts for its unit tests.
+function(sf_controller name)
+  cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+  add_library(${name}_parts OBJECT ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name}_parts PUBLIC sandferry-proto ${ARG_LIBS})
+  target_include_directories(${name}_parts PUBLIC ${CMAKE_SOURCE_DIR}/controllers)
+  sf_warnings(${name}_parts)
+
+  add_library(controller-${name} MODULE)
+  target_link_libraries(controller-${name} PRIVATE ${name}_parts sandferry-proto ${ARG_LIBS})
+  set_target_properties(controller-${name} PROPERTIES
+    PREFIX "" OUTPUT_NAME ${name} LINKER_LANGUAGE C
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/sandferry/controllers)
+  install(TARGETS controller-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/sandferry/controllers)
+endfunction()
+
+# sf_unit_test(NAME source... [LIBS libraries...]): a libcheck program; ctest runs it as NAME.
+function(sf_unit_test name)
+  cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+  if(SANDFERRY_FUZZ)
+    return()
+  endif()
+  add_executable(${name}_test ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name}_test PRIVATE ${ARG_LIBS} sandferry-proto PkgConfig::CHECK Threads::Threads)
+  target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/controllers
+                             ${CMAKE_SOURCE_DIR}/server ${CMAKE_SOURCE_DIR}/client ${CMAKE_SOURCE_DIR}/tests)
+  sf_warnings(${name}_test)
+  add_test(NAME ${name} COMMAND ${name}_test)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()
+
+# sf_descriptor_set(VARIABLE proto...): the FileDescriptorSet of these files and all imports, as a
+# C source that defines `const uint8_t NAME_files[]` and `const size_t NAME_files_size`.
+function(sf_descriptor_set name out_source)
+  set(set_file ${CMAKE_CURRENT_BINARY_DIR}/${name}_files.ds)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}_files.c)
+  list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/proto/ OUTPUT_VARIABLE inputs)
+  file(WRITE ${source}
+    "#include <stddef.h>\n#include <stdint.h>\n"
+    "__asm__(\".section .rodata\\n.global ${name}_files\\n.type ${name}_files, @object\\n"
+    "${name}_files:\\n.incbin \\\"${set_file}\\\"\\n"
+    ".global ${name}_files_size\\n.balign 8\\n${name}_files_size: .quad ${name}_files_size - ${name}_files\\n.previous\\n\");\n"
+    "extern const uint8_t ${name}_files[];\nextern const size_t ${name}_files_size;\n")
+  add_custom_command(OUTPUT ${set_file}
+    COMMAND protoc --proto_path=${CMAKE_SOURCE_DIR}/proto --proto_path=/usr/include
+            --include_imports --include_source_info --descriptor_set_out=${set_file} ${ARGN}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/proto
+    DEPENDS ${inputs} VERBATIM)
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${set_file})
+  set(${out_source} ${source} PARENT_SCOPE)
+endfunction()
