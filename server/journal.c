@@ -15,12 +15,14 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "snapshot/file.h"
 
-#define RECORD_HEAD   "sandferry-record 1"
-#define RECORD_SUFFIX ".record"
-#define FILE_SIZE_MAX (64u << 20)
-#define DIGEST_SIZE   32
-#define DIGEST_TEXT   (2 * DIGEST_SIZE + 1)
+#define RECORD_HEAD     "sandferry-record 1"
+#define RECORD_SUFFIX   ".record"
+#define SNAPSHOT_SUFFIX ".snapshot"
+#define FILE_SIZE_MAX   (64u << 20)
+#define DIGEST_SIZE     32
+#define DIGEST_TEXT     (2 * DIGEST_SIZE + 1)
 
 static const char *const words[] = {
     [JOURNAL_RUNNING] = "running", [JOURNAL_SAVED] = "saved",     [JOURNAL_HELD] = "held",
@@ -30,110 +32,11 @@ static_assert(sizeof(words) / sizeof(*words) == JOURNAL_N_WORDS, "a word for eac
 
 /* ---- files ---- */
 
-static enum sf_code code_of(int reason)
-{
-    switch (reason) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
-        return SF_RESOURCE_EXHAUSTED;
-    default:
-        return SF_UNAVAILABLE;
-    }
-}
-
 static bool fail_file(struct sf_error **err, const char *what, const char *path)
 {
     int reason = errno;
-    return sf_fail(err, code_of(reason), "'%s' cannot be %s: %s", path, what, strerror(reason));
-}
-
-static bool write_all(int fd, const struct sf_bytes *content)
-{
-    size_t done = 0;
-    while (done < content->size) {
-        ssize_t n = write(fd, content->data + done, content->size - done);
-        if (n < 0 && errno != EINTR)
-            return false;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
-static bool sync_directory(const char *directory, struct sf_error **err)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (!ok)
-        fail_file(err, "synced", directory);
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
-static bool write_beside(const char *beside, const struct sf_bytes *content, struct sf_error **err)
-{
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail_file(err, "made", beside);
-    bool ok = sf_fault("journal: write", err) &&
-              (write_all(fd, content) || fail_file(err, "written", beside));
-    ok = ok && sf_fault("journal: sync", err) &&
-         (fsync(fd) == 0 || fail_file(err, "synced", beside));
-    close(fd);
-    return ok;
-}
-
-/* The old content or the new one, whenever it ends. Names that begin with a dot are nobody's. */
-static bool replace_file(const char *directory, const char *name, const struct sf_bytes *content,
-                         struct sf_error **err)
-{
-    SF_CLEANUP(sf_freep) char *path = sf_format("%s/%s", directory, name);
-    SF_CLEANUP(sf_freep) char *beside = sf_format("%s/.%s", directory, name);
-    if (path == NULL || beside == NULL)
-        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-
-    bool ok = write_beside(beside, content, err) && sf_fault("journal: rename", err) &&
-              (rename(beside, path) == 0 || fail_file(err, "renamed", beside));
-    if (!ok)
-        unlink(beside);
-    return ok && sync_directory(directory, err);
-}
-
-static bool read_content(int fd, const char *path, struct sf_bytes *ret, struct sf_error **err)
-{
-    uint8_t part[65536];
-    ssize_t n;
-    while ((n = read(fd, part, sizeof(part))) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_file(err, "read", path);
-        if (ret->size + (size_t)n > FILE_SIZE_MAX)
-            return sf_fail(err, SF_DATA_LOSS, "'%s' is too large", path);
-        if (!sf_bytes_append(ret, part, (size_t)n))
-            return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    }
-    return true;
-}
-
-static bool read_file(const char *directory, const char *name, struct sf_bytes *ret,
-                      struct sf_error **err)
-{
-    SF_CLEANUP(sf_freep) char *path = sf_format("%s/%s", directory, name);
-    if (path == NULL)
-        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return fail_file(err, "opened", path);
-    bool ok = read_content(fd, path, ret, err);
-    close(fd);
-    if (!ok)
-        sf_bytes_done(ret);
-    return ok;
+    return sf_fail(err, reason == ENOSPC ? SF_RESOURCE_EXHAUSTED : SF_UNAVAILABLE,
+                   "'%s' cannot be %s: %s", path, what, strerror(reason));
 }
 
 static bool make_directory(const char *path, struct sf_error **err)
@@ -143,19 +46,24 @@ static bool make_directory(const char *path, struct sf_error **err)
 
 /* ---- names ---- */
 
-static char *directory_of(const struct journal *j, const char *which)
-{
-    return sf_format("%s/%s", j->directory, which);
-}
-
 static bool put(const struct journal *j, const char *which, const char *id, const char *suffix,
                 const struct sf_bytes *content, struct sf_error **err)
 {
-    SF_CLEANUP(sf_freep) char *directory = directory_of(j, which);
-    SF_CLEANUP(sf_freep) char *name = sf_format("%s%s", id, suffix);
-    if (directory == NULL || name == NULL)
+    SF_CLEANUP(sf_freep) char *path = sf_format("%s/%s/%s%s", j->directory, which, id, suffix);
+    if (path == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    return replace_file(directory, name, content, err) || sf_fail_in(err, "journal");
+    return (sf_fault("journal: write", err) &&
+            sf_file_write(path, content->data, content->size, 0600, err)) ||
+           sf_fail_in(err, "journal");
+}
+
+static bool get(const struct journal *j, const char *id, const char *suffix, struct sf_bytes *ret,
+                struct sf_error **err)
+{
+    SF_CLEANUP(sf_freep) char *path = sf_format("%s/sandboxes/%s%s", j->directory, id, suffix);
+    if (path == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    return sf_file_read(path, FILE_SIZE_MAX, ret, err) || sf_fail_in(err, "journal");
 }
 
 static void drop(const struct journal *j, const char *which, const char *id, const char *suffix)
@@ -233,38 +141,40 @@ static enum journal_word parse_record(const struct sf_bytes *record, struct sf_b
 
 static bool has_record(const char *directory, const char *snapshot)
 {
-    int stem = (int)(strlen(snapshot) - strlen(".snapshot"));
+    int stem = (int)(strlen(snapshot) - strlen(SNAPSHOT_SUFFIX));
     SF_CLEANUP(sf_freep)
     char *path = sf_format("%s/%.*s%s", directory, stem, snapshot, RECORD_SUFFIX);
     return path == NULL || access(path, F_OK) == 0;
 }
 
-static void sweep_one(const char *directory, const char *name, bool needs_record)
+/* A half-written file ends in neither suffix. */
+static bool is_of_use(const char *directory, const char *name, bool needs_record)
 {
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return;
-    if (name[0] != '.' &&
-        (!needs_record || !ends_in(name, ".snapshot") || has_record(directory, name)))
-        return;
-    SF_CLEANUP(sf_freep) char *path = sf_format("%s/%s", directory, name);
-    if (path != NULL && unlink(path) == 0)
-        sf_info("journal: swept up '%s'", path);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || ends_in(name, RECORD_SUFFIX))
+        return true;
+    return ends_in(name, SNAPSHOT_SUFFIX) && (!needs_record || has_record(directory, name));
 }
 
 static void sweep(const struct journal *j, const char *which, bool needs_record)
 {
-    SF_CLEANUP(sf_freep) char *directory = directory_of(j, which);
+    SF_CLEANUP(sf_freep) char *directory = sf_format("%s/%s", j->directory, which);
     DIR *dir = directory == NULL ? NULL : opendir(directory);
     struct dirent *entry;
-    while (dir != NULL && (entry = readdir(dir)) != NULL)
-        sweep_one(directory, entry->d_name, needs_record);
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (is_of_use(directory, entry->d_name, needs_record))
+            continue;
+        SF_CLEANUP(sf_freep) char *path = sf_format("%s/%s", directory, entry->d_name);
+        if (path != NULL && unlink(path) == 0)
+            sf_info("journal: swept up '%s'", path);
+    }
     if (dir != NULL)
         closedir(dir);
 }
 
 static bool lock_directory(struct journal *j, struct sf_error **err)
 {
-    SF_CLEANUP(sf_freep) char *path = directory_of(j, "lock");
+    SF_CLEANUP(sf_freep) char *path = sf_format("%s/lock", j->directory);
     if (path == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     j->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -305,39 +215,35 @@ void journal_close(struct journal *j)
 bool journal_put_snapshot(const struct journal *j, const char *id, const struct sf_bytes *snapshot,
                           struct sf_error **err)
 {
-    return put(j, "sandboxes", id, ".snapshot", snapshot, err);
+    return put(j, "sandboxes", id, SNAPSHOT_SUFFIX, snapshot, err);
 }
 
 bool journal_get_snapshot(const struct journal *j, const char *id, struct sf_bytes *ret,
                           struct sf_error **err)
 {
-    SF_CLEANUP(sf_freep) char *directory = directory_of(j, "sandboxes");
-    SF_CLEANUP(sf_freep) char *name = sf_format("%s.snapshot", id);
-    if (directory == NULL || name == NULL)
-        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    return read_file(directory, name, ret, err) || sf_fail_in(err, "journal");
+    return get(j, id, SNAPSHOT_SUFFIX, ret, err);
 }
 
 void journal_drop_snapshot(const struct journal *j, const char *id)
 {
-    drop(j, "sandboxes", id, ".snapshot");
+    drop(j, "sandboxes", id, SNAPSHOT_SUFFIX);
 }
 
 void journal_forget(const struct journal *j, const char *id)
 {
     drop(j, "sandboxes", id, RECORD_SUFFIX);
-    drop(j, "sandboxes", id, ".snapshot");
+    drop(j, "sandboxes", id, SNAPSHOT_SUFFIX);
 }
 
 void journal_drop_given(const struct journal *j, const char *id)
 {
-    drop(j, "given", id, ".snapshot");
+    drop(j, "given", id, SNAPSHOT_SUFFIX);
 }
 
 /* Removes the oldest beyond the bound. */
 static void bound_given(const struct journal *j)
 {
-    SF_CLEANUP(sf_freep) char *directory = directory_of(j, "given");
+    SF_CLEANUP(sf_freep) char *directory = sf_format("%s/given", j->directory);
     struct dirent **entries;
     int n = directory == NULL ? -1 : scandir(directory, &entries, NULL, NULL);
     if (n < 0)
@@ -370,7 +276,7 @@ static void bound_given(const struct journal *j)
 bool journal_give(const struct journal *j, const char *id, const struct sf_bytes *snapshot,
                   struct sf_error **err)
 {
-    if (!put(j, "given", id, ".snapshot", snapshot, err))
+    if (!put(j, "given", id, SNAPSHOT_SUFFIX, snapshot, err))
         return false;
     bound_given(j);
     return true;
@@ -380,10 +286,10 @@ bool journal_give(const struct journal *j, const char *id, const struct sf_bytes
 
 static int is_record(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.' && ends_in(entry->d_name, RECORD_SUFFIX);
+    return ends_in(entry->d_name, RECORD_SUFFIX);
 }
 
-static bool visit(const char *directory, const char *name, journal_each_fn each, void *context,
+static bool visit(const struct journal *j, const char *name, journal_each_fn each, void *context,
                   struct sf_error **err)
 {
     char id[SF_ID_SIZE];
@@ -396,7 +302,7 @@ static bool visit(const char *directory, const char *name, journal_each_fn each,
         return true;
 
     struct sf_bytes record = {0}, face = {0};
-    if (!read_file(directory, name, &record, err))
+    if (!get(j, id, RECORD_SUFFIX, &record, err))
         return false;
     enum journal_word word = parse_record(&record, &face);
     bool ok = each(context, id, word, &face, err);
@@ -407,7 +313,7 @@ static bool visit(const char *directory, const char *name, journal_each_fn each,
 bool journal_walk(const struct journal *j, journal_each_fn each, void *context,
                   struct sf_error **err)
 {
-    SF_CLEANUP(sf_freep) char *directory = directory_of(j, "sandboxes");
+    SF_CLEANUP(sf_freep) char *directory = sf_format("%s/sandboxes", j->directory);
     struct dirent **entries;
     int n = directory == NULL ? -1 : scandir(directory, &entries, is_record, alphasort);
     if (n < 0)
@@ -416,7 +322,7 @@ bool journal_walk(const struct journal *j, journal_each_fn each, void *context,
 
     bool ok = true;
     for (int i = 0; i < n; i++) {
-        ok = ok && visit(directory, entries[i]->d_name, each, context, err);
+        ok = ok && visit(j, entries[i]->d_name, each, context, err);
         free(entries[i]);
     }
     free(entries);

@@ -60,12 +60,24 @@ static void call_undo(struct sf_controller *c, undo_fn fn, const char *function)
 }
 
 /* "Down" is the order of the array: after those that a controller depends on. */
+static struct instance *next_down(const struct sf_sandbox *s, const struct instance *last)
+{
+    size_t i = last == NULL ? 0 : (size_t)(last - s->instances) + 1;
+    return i < s->n_instances ? &s->instances[i] : NULL;
+}
+
+static struct instance *next_up(const struct sf_sandbox *s, const struct instance *last)
+{
+    size_t i = last == NULL ? s->n_instances : (size_t)(last - s->instances);
+    return i > 0 ? &s->instances[i - 1] : NULL;
+}
+
 #define FOR_EACH_DOWN(s, instance)                                                                 \
-    for (struct instance *instance = (s)->instances; instance < (s)->instances + (s)->n_instances; \
-         instance++)
+    for (struct instance *instance = next_down(s, NULL); instance != NULL;                         \
+         instance = next_down(s, instance))
 #define FOR_EACH_UP(s, instance)                                                                   \
-    for (struct instance *instance = (s)->instances + (s)->n_instances;                            \
-         instance-- > (s)->instances;)
+    for (struct instance *instance = next_up(s, NULL); instance != NULL;                           \
+         instance = next_up(s, instance))
 
 /* ---- making and ending ---- */
 
@@ -128,7 +140,7 @@ bool lifecycle_create(struct sf_sandbox *s, lifecycle_options_fn options, void *
     {
         if (create_one(instance->controller, options, context, err))
             continue;
-        while (instance-- > s->instances)
+        while ((instance = next_up(s, instance)) != NULL)
             call_undo(instance->controller, instance->controller->cls->destroy, "destroy");
         return false;
     }

@@ -85,7 +85,7 @@ static int open_beneath(const char *root, const char *rest, int flags, mode_t mo
         return -1;
 
     struct open_how how = {
-        .flags = (unsigned)flags | O_CLOEXEC | O_NOCTTY,
+        .flags = (unsigned)flags | O_CLOEXEC | (flags & O_PATH ? 0u : (unsigned)O_NOCTTY),
         .mode = flags & O_CREAT ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };

@@ -78,22 +78,22 @@ static struct request *find(struct requests *r, const char *id)
 }
 
 /* Those under way stay: somebody waits for them. */
-static bool make_room(struct requests *r, size_t bytes)
+static bool make_room(struct requests *r, size_t n, size_t bytes)
 {
     struct request **place = &r->oldest;
-    while (*place != NULL && (r->n >= REQUESTS_KEPT || r->bytes + bytes > REQUESTS_KEPT_BYTES)) {
+    while (*place != NULL && (r->n + n > REQUESTS_KEPT || r->bytes + bytes > REQUESTS_KEPT_BYTES)) {
         if ((*place)->done)
             drop(r, place);
         else
             place = &(*place)->next;
     }
-    return r->n < REQUESTS_KEPT && r->bytes + bytes <= REQUESTS_KEPT_BYTES;
+    return r->n + n <= REQUESTS_KEPT && r->bytes + bytes <= REQUESTS_KEPT_BYTES;
 }
 
 static struct request *append(struct requests *r, const char *id, const uint8_t *content,
                               struct sf_error **err)
 {
-    struct request *q = make_room(r, 0) ? calloc(1, sizeof(*q)) : NULL;
+    struct request *q = make_room(r, 1, 0) ? calloc(1, sizeof(*q)) : NULL;
     if (q == NULL) {
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "too many requests are under way: try again");
         return NULL;
@@ -176,7 +176,7 @@ void requests_end(struct requests *r, struct request *ticket, const ProtobufCMes
 
     bool keep = answer != NULL && pack(answer, &packed);
     pthread_mutex_lock(&r->mutex);
-    if (keep && make_room(r, packed.size)) {
+    if (keep && make_room(r, 0, packed.size)) {
         ticket->answer = packed;
         ticket->done = true;
         r->bytes += packed.size;

@@ -29,16 +29,15 @@ struct restore_job {
 static bool validate(void *arg, struct sf_error **err)
 {
     struct restore_job *job = arg;
-    return snapshot_work_verify(job->snapshot, err);
+    return snapshot_work_check(job->snapshot, &job->daemon->modules, err);
 }
 
-/* Everything in it must have somebody here who understands it, or not be needed. */
-static bool match(void *arg, struct sf_error **err)
+/* What is the daemon's own: labels, options, and the extensions that nobody here knows. */
+static bool take_head(void *arg, struct sf_error **err)
 {
     struct restore_job *job = arg;
     struct sf_sandbox *s = job->sandbox;
-    return snapshot_work_match(job->snapshot, &job->daemon->modules, err) &&
-           snapshot_work_keep_unknown(s, job->snapshot, &job->daemon->modules, err) &&
+    return snapshot_work_keep_unknown(s, job->snapshot, &job->daemon->modules, err) &&
            snapshot_work_set_face(s, job->snapshot, err);
 }
 
@@ -70,7 +69,7 @@ static void remove_directory(void *arg)
 static bool put_journal_snapshot(struct restore_job *job, struct sf_error **err)
 {
     struct sf_bytes packed = {0};
-    bool ok = message_pack(&job->snapshot->base, &packed, err) &&
+    bool ok = snapshot_work_encode(job->snapshot, &packed, err) &&
               journal_put_snapshot(&job->daemon->journal, job->sandbox->id, &packed, err);
     sf_bytes_done(&packed);
     return ok;
@@ -192,7 +191,7 @@ static bool settle(void *arg, struct sf_error **err)
 const struct step restore_steps[] = {
     /* step           do it             take it back     */
     { "validate",     validate,         NULL             },
-    { "match",        match,            NULL             },
+    { "head",         take_head,        NULL             },
     { "register",     enlist,           delist           },
     { "directory",    make_directory,   remove_directory },
     { "journal",      record,           strike           },
@@ -321,7 +320,7 @@ static void collect(struct restore_job *job, struct sf_reasons *why)
         sf_reasons_add_field(why, "sandbox_id",
                              "there is a sandbox '%s' here: delete it, or take another id", id);
     }
-    if (!validate(job, &err) || !match(job, &err)) {
+    if (!validate(job, &err) || !take_head(job, &err)) {
         add_reason(why, "snapshot", err);
         return; /* controllers are only shown what is sound */
     }

@@ -123,7 +123,7 @@ static bool record(void *arg, struct sf_error **err)
     struct save_job *job = arg;
     struct sf_bytes packed = {0};
 
-    bool ok = message_pack(&job->snapshot->base, &packed, err) && write_journal(job, &packed, err);
+    bool ok = snapshot_work_encode(job->snapshot, &packed, err) && write_journal(job, &packed, err);
     sf_bytes_done(&packed);
     return ok;
 }

@@ -30,16 +30,17 @@ bool snapshot_work_add_kept(Sandferry__V1__SandboxSnapshot *snapshot, struct sf_
 bool snapshot_work_validate(const Sandferry__V1__SandboxSnapshot *snapshot, struct sf_error **err);
 /* Sets the digest. */
 bool snapshot_work_seal(Sandferry__V1__SandboxSnapshot *snapshot, struct sf_error **err);
+/* Canonical bytes; the caller's. */
+bool snapshot_work_encode(const Sandferry__V1__SandboxSnapshot *snapshot, struct sf_bytes *ret,
+                          struct sf_error **err);
 
 /* ---- restore ---- */
 
 /* Bytes of a file. The caller's; NULL: as the library says. */
 Sandferry__V1__SandboxSnapshot *snapshot_work_decode(const struct sf_bytes *packed,
                                                      struct sf_error **err);
-/* Version, unknown fields, limits, every rule, digest. */
-bool snapshot_work_verify(const Sandferry__V1__SandboxSnapshot *snapshot, struct sf_error **err);
-/* UNIMPLEMENTED if it has a section, or a critical extension, without a controller here. */
-bool snapshot_work_match(const Sandferry__V1__SandboxSnapshot *snapshot,
+/* Versions, unknown fields, sections without a controller here, every rule, digest. */
+bool snapshot_work_check(const Sandferry__V1__SandboxSnapshot *snapshot,
                          const struct modules *modules, struct sf_error **err);
 /* Keeps extensions without a controller, byte for byte, for the next save. */
 bool snapshot_work_keep_unknown(struct sf_sandbox *s,
