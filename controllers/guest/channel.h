@@ -63,7 +63,8 @@ struct channel_message {
 
 struct channel;
 
-struct channel *channel_new(void); /* not connected, nothing sent, nothing received; NULL: no memory */
+/* Not connected, nothing sent, nothing received. NULL: no memory. */
+struct channel *channel_new(void);
 void channel_free(struct channel *c);
 
 /* A connection is there, the first or a new one: forget torn frames of the old one, say HELLO.
