@@ -124,7 +124,9 @@ struct sf_controller_class {
     void (*discard)(struct sf_controller *c);
 
     /*
-     * Destination; all Down. import fills the books, inert, and believes nothing that it reads.
+     * Destination; all Down. import fills the books, inert, and believes nothing that it reads; it
+     * is not called if the snapshot has no section of this controller: the books stay as init left
+     * them.
      * patch puts a thing of this host in the place of one of the source's; NOT_FOUND if there is no
      * such object. admit changes nothing and adds every reason against going on here. prepare gives
      * the VM what it needs before its state is read. load reads the live state. resume: run, and
