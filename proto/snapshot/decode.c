@@ -16,6 +16,12 @@ void sf_snapshot_free(snapshot *s)
 
 snapshot *sf_snapshot_decode(const uint8_t *data, size_t size, struct sf_error **err)
 {
+    return sf_snapshot_decode_with(data, size, NULL, err);
+}
+
+snapshot *sf_snapshot_decode_with(const uint8_t *data, size_t size, ProtobufCAllocator *allocator,
+                                  struct sf_error **err)
+{
     const ProtobufCMessageDescriptor *type = &sandferry__v1__sandbox_snapshot__descriptor;
     uint64_t version = 0;
 
@@ -30,16 +36,17 @@ snapshot *sf_snapshot_decode(const uint8_t *data, size_t size, struct sf_error *
     if (!sf_wire_check(type, data, size, &sf_wire_snapshot_lenient, err))
         return NULL;
 
-    SF_CLEANUP(sf_snapshot_freep)
-    snapshot *s = sandferry__v1__sandbox_snapshot__unpack(NULL, size, data);
+    snapshot *s = sandferry__v1__sandbox_snapshot__unpack(allocator, size, data);
     if (s == NULL) { /* the bytes are good: they have just been checked */
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "out of memory");
         return NULL;
     }
     if (!sf_snapshot_check_versions(s, err) || !sf_snapshot_check_unknown(s, err) ||
-        !sf_wire_check(type, data, size, &sf_wire_snapshot, err))
+        !sf_wire_check(type, data, size, &sf_wire_snapshot, err)) {
+        sandferry__v1__sandbox_snapshot__free_unpacked(s, allocator);
         return NULL;
-    return SF_STEAL(s);
+    }
+    return s;
 }
 
 static void find_unknown(const ProtobufCMessage *m, struct sf_text *path, struct sf_reasons *why)

@@ -26,6 +26,11 @@ extern "C" {
 Sandferry__V1__SandboxSnapshot *sf_snapshot_decode(const uint8_t *data, size_t size,
                                                    struct sf_error **err);
 
+/* The same with another allocator, to count with or to fail with; free it with the same. */
+Sandferry__V1__SandboxSnapshot *sf_snapshot_decode_with(const uint8_t *data, size_t size,
+                                                        ProtobufCAllocator *allocator,
+                                                        struct sf_error **err);
+
 /* For a snapshot that came within a request: the fields that unpacking did not know, all of them
  * in one error. */
 bool sf_snapshot_check_unknown(const Sandferry__V1__SandboxSnapshot *s, struct sf_error **err);
