@@ -108,9 +108,10 @@ static struct request *append(struct requests *r, const char *id, const uint8_t 
     return q;
 }
 
+/* False with *@ret_gave_up and no error yet: the call has ended. */
 static bool take_turn(struct requests *r, const char *id, const uint8_t *content,
                       const struct wait *wait, enum requests_turn *ret_turn,
-                      struct request **ret_ticket, struct sf_bytes *ret_answer,
+                      struct request **ret_ticket, struct sf_bytes *ret_answer, bool *ret_gave_up,
                       struct sf_error **err)
 {
     struct request *q;
@@ -123,8 +124,10 @@ static bool take_turn(struct requests *r, const char *id, const uint8_t *content
             return sf_bytes_copy(ret_answer, q->answer.data, q->answer.size) ||
                    sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
         }
-        if (!wait_goes_on(wait))
-            return wait_fail(wait, err);
+        if (!wait_goes_on(wait)) {
+            *ret_gave_up = true;
+            return false;
+        }
         pthread_cond_wait(&r->cond, &r->mutex);
     }
     *ret_turn = REQUESTS_RUN;
@@ -152,12 +155,13 @@ bool requests_begin(struct requests *r, const char *id, const char *method,
         return false;
 
     struct wait wait;
+    bool gave_up = false;
     wait_begin(&wait, call, &r->mutex, &r->cond);
     pthread_mutex_lock(&r->mutex);
-    bool ok = take_turn(r, id, content, &wait, ret_turn, ret_ticket, ret_answer, err);
+    bool ok = take_turn(r, id, content, &wait, ret_turn, ret_ticket, ret_answer, &gave_up, err);
     pthread_mutex_unlock(&r->mutex);
     wait_end(&wait);
-    return ok;
+    return gave_up ? wait_fail(&wait, err) : ok;
 }
 
 static void remove_ticket(struct requests *r, struct request *ticket)

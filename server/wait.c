@@ -8,6 +8,7 @@ static void wake(void *context)
 {
     struct wait *w = context;
     pthread_mutex_lock(w->mutex);
+    w->ended = true;
     pthread_cond_broadcast(w->cond);
     pthread_mutex_unlock(w->mutex);
 }
@@ -27,7 +28,7 @@ void wait_end(struct wait *w)
 
 bool wait_goes_on(const struct wait *w)
 {
-    return w->call == NULL || !rpc_call_cancelled(w->call);
+    return !w->ended;
 }
 
 bool wait_fail(const struct wait *w, struct sf_error **err)

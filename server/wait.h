@@ -13,6 +13,7 @@ struct wait {
     struct rpc_call *call; /* borrowed; NULL: only the condition ends the wait */
     pthread_mutex_t *mutex;
     pthread_cond_t *cond;
+    bool ended; /* under the mutex */
 };
 
 /* Both without the mutex. Between them: lock, wait while wait_goes_on() and the condition is not
@@ -21,8 +22,9 @@ void wait_begin(struct wait *w, struct rpc_call *call, pthread_mutex_t *mutex,
                 pthread_cond_t *cond);
 void wait_end(struct wait *w);
 
+/* With the mutex. Asks the engine nothing: it may call us back with a lock of its own. */
 bool wait_goes_on(const struct wait *w);
-/* Why it does not go on. Return: false. */
+/* Why it does not go on; without the mutex. Return: false. */
 bool wait_fail(const struct wait *w, struct sf_error **err);
 
 #endif
