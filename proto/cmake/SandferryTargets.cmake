@@ -42,15 +42,22 @@ endfunction()
 function(sf_descriptor_set name out_source)
   set(set_file ${CMAKE_CURRENT_BINARY_DIR}/${name}_files.ds)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}_files.c)
-  list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/proto/ OUTPUT_VARIABLE inputs)
+  set(inputs)
+  foreach(file ${ARGN})
+    if(EXISTS ${CMAKE_SOURCE_DIR}/proto/${file})
+      list(APPEND inputs ${CMAKE_SOURCE_DIR}/proto/${file})
+    endif()
+  endforeach()
   file(WRITE ${source}
     "#include <stddef.h>\n#include <stdint.h>\n"
     "__asm__(\".section .rodata\\n.global ${name}_files\\n.type ${name}_files, @object\\n"
     "${name}_files:\\n.incbin \\\"${set_file}\\\"\\n"
-    ".global ${name}_files_size\\n.balign 8\\n${name}_files_size: .quad ${name}_files_size - ${name}_files\\n.previous\\n\");\n"
+    "${name}_files_end:\\n.balign 8\\n.global ${name}_files_size\\n"
+    "${name}_files_size: .quad ${name}_files_end - ${name}_files\\n.previous\\n\");\n"
     "extern const uint8_t ${name}_files[];\nextern const size_t ${name}_files_size;\n")
   add_custom_command(OUTPUT ${set_file}
-    COMMAND protoc --proto_path=${CMAKE_SOURCE_DIR}/proto --proto_path=/usr/include
+    COMMAND protoc --proto_path=${CMAKE_SOURCE_DIR}/proto --proto_path=/usr/share/grpc-proto
+            --proto_path=/usr/include
             --include_imports --include_source_info --descriptor_set_out=${set_file} ${ARGN}
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/proto
     DEPENDS ${inputs} VERBATIM)

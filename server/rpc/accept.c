@@ -1,0 +1,228 @@
+/*
+ * Unix sockets, accepted here and not by the core: its own listener dies for ever when a process
+ * runs out of descriptors, takes a live server's socket away, and cannot tell who connects.
+ */
+#include "rpc/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+#define LISTENERS_MAX 8
+
+struct listener {
+    char *path, *lock_path;
+    int fd, lock_fd;
+};
+
+struct rpc_acceptor {
+    struct listener listeners[LISTENERS_MAX];
+    unsigned n_listeners;
+    unsigned max_connections;
+    int *watched; /* a second descriptor of each connection, to see when its peer goes */
+    unsigned n_watched;
+    int wake, spare;
+    void (*take)(void *context, int fd);
+    void *context;
+    pthread_t thread;
+    bool started;
+};
+
+struct rpc_acceptor *rpc_acceptor_new(unsigned max_connections,
+                                      void (*take)(void *context, int fd), void *context)
+{
+    struct rpc_acceptor *a = calloc(1, sizeof(*a));
+
+    if (a == NULL || (a->watched = calloc(max_connections, sizeof(int))) == NULL) {
+        free(a);
+        return NULL;
+    }
+    a->max_connections = max_connections;
+    a->take = take;
+    a->context = context;
+    a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    a->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return a;
+}
+
+/* The lock file belongs to whoever has it locked, as long as it still has its name. */
+static bool lock_socket(struct listener *l, struct sf_error **err)
+{
+    for (;;) {
+        struct stat held, named;
+        l->lock_fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (l->lock_fd < 0)
+            return sf_fail(err, SF_FAILED_PRECONDITION, "'%s': %s; make its directory, or choose "
+                           "another --listen", l->lock_path, strerror(errno));
+        if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
+            return sf_fail(err, SF_FAILED_PRECONDITION,
+                           "socket '%s' is in use by a running server; stop it, or choose another "
+                           "--listen", l->path);
+        if (fstat(l->lock_fd, &held) == 0 && stat(l->lock_path, &named) == 0 &&
+            held.st_ino == named.st_ino)
+            return true;
+        close(l->lock_fd); /* its last owner has just removed it */
+        l->lock_fd = -1;
+    }
+}
+
+static bool bind_socket(struct listener *l, struct sf_error **err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat there;
+
+    if (strlen(l->path) >= sizeof(address.sun_path))
+        return sf_fail(err, SF_INVALID_ARGUMENT, "socket path '%s' is longer than %zu bytes",
+                       l->path, sizeof(address.sun_path) - 1);
+    strcpy(address.sun_path, l->path);
+    if (lstat(l->path, &there) == 0 && !S_ISSOCK(there.st_mode))
+        return sf_fail(err, SF_FAILED_PRECONDITION, "'%s' is there and is no socket; not removing "
+                       "it", l->path);
+    unlink(l->path); /* of a server that is dead: we have its lock */
+    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (l->fd < 0 || fchmod(l->fd, 0600) < 0 ||
+        bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(l->path, 0600) < 0 || listen(l->fd, 128) < 0)
+        return sf_fail(err, SF_FAILED_PRECONDITION, "socket '%s': %s", l->path, strerror(errno));
+    return true;
+}
+
+bool rpc_acceptor_listen(struct rpc_acceptor *a, const char *path, struct sf_error **err)
+{
+    if (a->n_listeners == LISTENERS_MAX)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "at most %d sockets", LISTENERS_MAX);
+    struct listener *l = &a->listeners[a->n_listeners++];
+    *l = (struct listener){.path = strdup(path), .lock_path = sf_format("%s.lock", path), .fd = -1,
+                           .lock_fd = -1};
+    if (l->path == NULL || l->lock_path == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    return lock_socket(l, err) && bind_socket(l, err);
+}
+
+static bool peer_may(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return false;
+    if (peer.uid == geteuid() || peer.uid == 0)
+        return true;
+    sf_warning("rpc: turned away a connection of uid=%u pid=%d, continuing", peer.uid, peer.pid);
+    return false;
+}
+
+/* No descriptor is left: the spare one lets the caller in, to be sent away instead of waiting. */
+static void turn_away(struct rpc_acceptor *a, int listener)
+{
+    close(a->spare);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    a->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    sf_warning("rpc: no descriptor is left, turned away a connection, continuing");
+}
+
+static void accept_one(struct rpc_acceptor *a, int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE)
+            turn_away(a, listener);
+        return;
+    }
+    int watch = a->n_watched < a->max_connections && peer_may(fd)
+                    ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (watch < 0) {
+        close(fd);
+        return;
+    }
+    a->watched[a->n_watched++] = watch;
+    a->take(a->context, fd);
+}
+
+static void forget_gone(struct rpc_acceptor *a, const struct pollfd *fds)
+{
+    for (unsigned i = a->n_watched; i-- > 0;) {
+        if (fds[i].revents == 0)
+            continue;
+        close(a->watched[i]);
+        a->watched[i] = a->watched[--a->n_watched];
+    }
+}
+
+static void *accept_all(void *argument)
+{
+    struct rpc_acceptor *a = argument;
+    struct pollfd *fds = calloc(1 + LISTENERS_MAX + a->max_connections, sizeof(*fds));
+
+    while (fds != NULL) {
+        unsigned n = 0;
+        fds[n++] = (struct pollfd){.fd = a->wake, .events = POLLIN};
+        for (unsigned i = 0; i < a->n_listeners; i++)
+            fds[n++] = (struct pollfd){.fd = a->listeners[i].fd, .events = POLLIN};
+        unsigned first = n;
+        for (unsigned i = 0; i < a->n_watched; i++)
+            fds[n++] = (struct pollfd){.fd = a->watched[i], .events = POLLRDHUP};
+        if (poll(fds, n, -1) < 0 && errno != EINTR)
+            break;
+        if (fds[0].revents != 0)
+            break;
+        forget_gone(a, fds + first);
+        for (unsigned i = 0; i < a->n_listeners; i++)
+            if (fds[1 + i].revents != 0)
+                accept_one(a, a->listeners[i].fd);
+    }
+    free(fds);
+    return NULL;
+}
+
+bool rpc_acceptor_start(struct rpc_acceptor *a, struct sf_error **err)
+{
+    a->started = pthread_create(&a->thread, NULL, accept_all, a) == 0;
+    return a->started ? true : sf_fail(err, SF_RESOURCE_EXHAUSTED, "no thread for connections");
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void rpc_acceptor_free(struct rpc_acceptor *a)
+{
+    if (a == NULL)
+        return;
+    uint64_t one = 1;
+    if (a->started && write(a->wake, &one, sizeof(one)) == (ssize_t)sizeof(one))
+        pthread_join(a->thread, NULL);
+    for (unsigned i = 0; i < a->n_listeners; i++) {
+        struct listener *l = &a->listeners[i];
+        if (l->fd >= 0)
+            unlink(l->path);
+        if (l->fd >= 0)
+            unlink(l->lock_path); /* while it is locked: see lock_socket() */
+        close_fd(l->fd);
+        close_fd(l->lock_fd);
+        free(l->path);
+        free(l->lock_path);
+    }
+    for (unsigned i = 0; i < a->n_watched; i++)
+        close(a->watched[i]);
+    close_fd(a->wake);
+    close_fd(a->spare);
+    free(a->watched);
+    free(a);
+}

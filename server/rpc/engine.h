@@ -1,0 +1,116 @@
+#ifndef RPC_ENGINE_H
+#define RPC_ENGINE_H
+
+/* What the files of this folder share. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include <grpc/byte_buffer.h>
+#include <grpc/grpc.h>
+
+#include "rpc/rpc.h"
+
+/* What a completion queue gives back: who asked, and whether it worked. */
+struct rpc_op {
+    void (*done)(struct rpc_op *op, bool ok);
+};
+
+/* Only in here: a method that reads a stream too (reflection). */
+#define RPC_BIDI 0x100
+
+struct rpc_service_entry {
+    const ProtobufCServiceDescriptor *descriptor;
+    const uint8_t *files;
+    size_t files_size;
+};
+
+struct rpc_method_entry {
+    char *path; /* "/package.Service/Method"; owned */
+    struct rpc_method method;
+    const ProtobufCMessageDescriptor *input, *output;
+};
+
+struct rpc_call {
+    atomic_uint refs;
+    struct rpc_server *server;
+    const struct rpc_method_entry *method;
+    grpc_call *core;
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+    struct rpc_op on_new, on_close, on_message, on_sent, on_done;
+    int core_cancelled; /* written by the core */
+    int64_t deadline_ns;
+    bool headers_sent;          /* only the worker's */
+    grpc_byte_buffer *incoming; /* written by the core */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool cancelled, draining;
+    bool waiting, wait_ok; /* for a message in or out */
+    void (*cancel_fn)(void *context);
+    void *cancel_context;
+    bool cancel_running;
+
+    STAILQ_ENTRY(rpc_call) queued;
+    LIST_ENTRY(rpc_call) listed;
+};
+
+STAILQ_HEAD(rpc_call_queue, rpc_call);
+LIST_HEAD(rpc_call_list, rpc_call);
+
+/* ---- pool.c: threads that run handlers ---- */
+struct rpc_pool;
+struct rpc_pool *rpc_pool_new(unsigned threads, unsigned max_queued, void (*run)(struct rpc_call *));
+bool rpc_pool_add(struct rpc_pool *pool, struct rpc_call *call); /* false: no room */
+void rpc_pool_free(struct rpc_pool *pool);                       /* waits for all */
+
+/* ---- queue.c: the completion queue and its thread ---- */
+struct rpc_queue;
+struct rpc_queue *rpc_queue_new(void);
+grpc_completion_queue *rpc_queue_core(struct rpc_queue *queue);
+bool rpc_queue_start(struct rpc_queue *queue);
+void rpc_queue_free(struct rpc_queue *queue); /* drains it */
+/* Call before anything that gives @op to the core: TSan does not see into it. */
+void rpc_op_begins(struct rpc_op *op);
+
+/* ---- accept.c: unix sockets ---- */
+struct rpc_acceptor;
+struct rpc_acceptor *rpc_acceptor_new(unsigned max_connections,
+                                      void (*take)(void *context, int fd), void *context);
+bool rpc_acceptor_listen(struct rpc_acceptor *a, const char *path, struct sf_error **err);
+bool rpc_acceptor_start(struct rpc_acceptor *a, struct sf_error **err);
+void rpc_acceptor_free(struct rpc_acceptor *a); /* stops; removes the sockets */
+
+/* ---- status.c ---- */
+/* Trailing metadata for an error; *@ret_metadata's value is a slice to unref. */
+bool rpc_status_details(const struct sf_error *err, grpc_slice *ret);
+
+/* ---- methods.c ---- */
+bool rpc_methods_check(const ProtobufCServiceDescriptor *descriptor,
+                       const struct rpc_method *methods, struct sf_error **err);
+
+/* ---- call.c ---- */
+void rpc_call_expect(struct rpc_server *server); /* take one more call when it comes */
+void rpc_call_run(struct rpc_call *call);        /* in a worker */
+void rpc_call_cancel(struct rpc_call *call, bool draining);
+bool rpc_call_receive(struct rpc_call *call, ProtobufCMessage **ret, struct sf_error **err);
+
+/* ---- server.c ---- */
+grpc_server *rpc_server_core(struct rpc_server *server);
+struct rpc_queue *rpc_server_queue(struct rpc_server *server);
+const struct rpc_method_entry *rpc_server_find(struct rpc_server *server, grpc_slice path);
+bool rpc_server_dispatch(struct rpc_server *server, struct rpc_call *call);
+bool rpc_server_enter(struct rpc_server *server, struct rpc_call *call); /* false: draining */
+void rpc_server_leave(struct rpc_server *server, struct rpc_call *call);
+const struct rpc_options *rpc_server_options(const struct rpc_server *server);
+size_t rpc_server_n_services(const struct rpc_server *server);
+const struct rpc_service_entry *rpc_server_service(const struct rpc_server *server, size_t i);
+bool rpc_server_serving(struct rpc_server *server);
+
+/* ---- health.c, reflection.c ---- */
+bool rpc_add_health(struct rpc_server *server, struct sf_error **err);
+bool rpc_add_reflection(struct rpc_server *server, struct sf_error **err);
+
+#endif
