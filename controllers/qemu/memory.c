@@ -1,0 +1,546 @@
+#include "memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "qemu/lease.h"
+
+#define LOCK_PATIENCE_MS 500 /* somebody may just be looking */
+
+struct memory {
+    struct memory_reference reference;
+    struct lease lease; /* as it is on disk, or is about to be */
+    int root, directory, ram, lock;
+    bool locked;
+    struct run_user user;
+};
+
+static inline void closep(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+/* ---- files ---- */
+
+static int open_root(const char *root, bool make, struct sf_error **err)
+{
+    if (make && mkdir(root, 0700) != 0 && errno != EEXIST) {
+        sf_fail(err, SF_FAILED_PRECONDITION,
+                "the memory directory '%s' cannot be made: %s; make it, or name another with "
+                "--memory-dir",
+                root, strerror(errno));
+        return -1;
+    }
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        sf_fail(err, SF_NOT_FOUND, "the memory directory '%s' cannot be opened: %s", root,
+                strerror(errno));
+    return fd;
+}
+
+static void lock_name(const struct memory_reference *r, char ret[64])
+{
+    snprintf(ret, 64, "%s.lock", r->family_id);
+}
+
+static struct memory *memory_new(const struct memory_reference *reference, struct sf_error **err)
+{
+    struct memory *m = calloc(1, sizeof(*m));
+
+    if (m == NULL) {
+        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+        return NULL;
+    }
+    m->reference = *reference;
+    m->root = m->directory = m->ram = m->lock = -1;
+    return m;
+}
+
+void memory_free(struct memory *m)
+{
+    if (m == NULL)
+        return;
+    closep(&m->lock);
+    closep(&m->ram);
+    closep(&m->directory);
+    closep(&m->root);
+    lease_done(&m->lease);
+    free(m);
+}
+
+/* ---- the lock ---- */
+
+/* Whether the file that is locked is still the one that has the name. */
+static bool lock_is_the_named_one(const struct memory *m)
+{
+    struct stat held, named;
+    char name[64];
+
+    lock_name(&m->reference, name);
+    return fstat(m->lock, &held) == 0 && fstatat(m->root, name, &named, 0) == 0 &&
+           held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+static bool open_lock(struct memory *m)
+{
+    char name[64];
+
+    lock_name(&m->reference, name);
+    closep(&m->lock);
+    m->lock = openat(m->root, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return m->lock >= 0;
+}
+
+static bool try_lock(struct memory *m)
+{
+    if (m->lock < 0 && !open_lock(m))
+        return false;
+    if (flock(m->lock, LOCK_EX | LOCK_NB) != 0)
+        return false;
+    if (lock_is_the_named_one(m))
+        return true;
+    flock(m->lock, LOCK_UN); /* removed under our hands: the next try opens the new one */
+    closep(&m->lock);
+    m->lock = -1;
+    return false;
+}
+
+static bool held_by_another(const struct memory *m, struct sf_error **err)
+{
+    struct lease now;
+    SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+    bool known = lease_read(m->directory, &now, &ignored);
+
+    sf_fail(err, SF_FAILED_PRECONDITION,
+            "memory '%s' is in use%s%s%s: it runs, or a copy of it does; stop that one first",
+            m->reference.memory_id, known ? " by sandbox '" : "", known ? now.sandbox : "",
+            known ? "'" : "");
+    if (known)
+        lease_done(&now);
+    return false;
+}
+
+static bool lock(struct memory *m, struct sf_error **err)
+{
+    for (int tries = 0; !m->locked && tries <= LOCK_PATIENCE_MS / 10; tries++) {
+        if (tries > 0)
+            poll(NULL, 0, 10);
+        m->locked = try_lock(m);
+    }
+    return m->locked || held_by_another(m, err);
+}
+
+void memory_let_go(struct memory *m)
+{
+    if (m->locked)
+        flock(m->lock, LOCK_UN); /* for QEMU, too: it shares the description */
+    m->locked = false;
+}
+
+/* ---- making ---- */
+
+static bool make_files(struct memory *m, struct sf_error **err)
+{
+    const char *id = m->reference.memory_id;
+
+    if (mkdirat(m->root, id, 0700) != 0)
+        return sf_fail(err, SF_UNAVAILABLE, "memory '%s' cannot be made: %s", id, strerror(errno));
+    m->directory = openat(m->root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    m->ram = openat(m->directory, "ram", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (m->directory < 0 || m->ram < 0 || ftruncate(m->ram, (off_t)m->reference.size_bytes) != 0 ||
+        (m->user.drop && fchown(m->ram, m->user.uid, m->user.gid) != 0))
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "%llu bytes of guest memory cannot be made: %s",
+                       (unsigned long long)m->reference.size_bytes, strerror(errno));
+    return true;
+}
+
+static void fill_lease(struct memory *m, const char *sandbox)
+{
+    const struct memory_reference *r = &m->reference;
+
+    memcpy(m->lease.memory_id, r->memory_id, sizeof(r->memory_id));
+    memcpy(m->lease.family_id, r->family_id, sizeof(r->family_id));
+    m->lease.size_bytes = r->size_bytes;
+    m->lease.generation = r->generation;
+    if (sandbox != NULL)
+        snprintf(m->lease.sandbox, sizeof(m->lease.sandbox), "%s", sandbox);
+}
+
+struct memory *memory_create(const char *root, uint64_t size_bytes, const char *sandbox,
+                             const struct run_user *user, struct sf_error **err)
+{
+    struct memory_reference reference = {.size_bytes = size_bytes, .generation = 1};
+
+    if (!sf_guid_new(reference.memory_id) || !sf_guid_new(reference.family_id)) {
+        sf_fail(err, SF_UNAVAILABLE, "no entropy");
+        return NULL;
+    }
+    SF_CLEANUP(memory_freep) struct memory *m = memory_new(&reference, err);
+    if (m == NULL || (m->root = open_root(root, true, err)) < 0)
+        return NULL;
+    m->user = *user;
+    if (!make_files(m, err) || !lock(m, err))
+        goto remove;
+    fill_lease(m, sandbox);
+    if (lease_write(m->directory, &m->lease, err))
+        return SF_STEAL(m);
+remove:
+    memory_remove(m);
+    return NULL;
+}
+
+struct memory *memory_open(const char *root, const struct memory_reference *reference,
+                           struct sf_error **err)
+{
+    if (!sf_guid_valid(reference->memory_id) || !sf_guid_valid(reference->family_id)) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "the memory's ids are no GUIDs");
+        return NULL;
+    }
+    SF_CLEANUP(memory_freep) struct memory *m = memory_new(reference, err);
+    if (m == NULL || (m->root = open_root(root, false, err)) < 0)
+        return NULL;
+    m->directory =
+        openat(m->root, reference->memory_id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    m->ram = m->directory < 0 ? -1 : openat(m->directory, "ram", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (m->ram < 0) {
+        sf_fail(err, SF_NOT_FOUND,
+                "memory '%s' is not beneath the memory directory '%s': restore where the sandbox "
+                "was saved, or bring the memory here",
+                reference->memory_id, root);
+        return NULL;
+    }
+    return SF_STEAL(m);
+}
+
+const struct memory_reference *memory_reference(const struct memory *m)
+{
+    return &m->reference;
+}
+
+int memory_ram(const struct memory *m)
+{
+    return m->ram;
+}
+
+int memory_lock(const struct memory *m)
+{
+    return m->lock;
+}
+
+const char *memory_conversation(const struct memory *m)
+{
+    return m->lease.conversation;
+}
+
+/* ---- whether it may run ---- */
+
+static bool check_size(const struct memory *m, struct sf_error **err)
+{
+    struct stat st;
+
+    if (fstat(m->ram, &st) == 0 && S_ISREG(st.st_mode) &&
+        (uint64_t)st.st_size == m->reference.size_bytes)
+        return true;
+    return sf_fail(err, SF_DATA_LOSS, "the RAM of memory '%s' has %lld bytes instead of %llu",
+                   m->reference.memory_id, (long long)st.st_size,
+                   (unsigned long long)m->reference.size_bytes);
+}
+
+static bool check_lease(const struct memory *m, const struct lease *l, struct sf_error **err)
+{
+    const struct memory_reference *r = &m->reference;
+
+    if (strcmp(l->memory_id, r->memory_id) != 0 || strcmp(l->family_id, r->family_id) != 0 ||
+        l->size_bytes != r->size_bytes)
+        return sf_fail(err, SF_DATA_LOSS, "the lease of memory '%s' is that of another memory",
+                       r->memory_id);
+    if (l->generation != r->generation)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "memory '%s' has been run since by sandbox '%s' (generation %llu, the "
+                       "snapshot has %llu): save that one instead",
+                       r->memory_id, l->sandbox, (unsigned long long)l->generation,
+                       (unsigned long long)r->generation);
+    if (l->state_sha256[0] == '\0')
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "memory '%s' has no saved device state: sandbox '%s' runs it, or has ended "
+                       "without a save",
+                       r->memory_id, l->sandbox);
+    return true;
+}
+
+int memory_state_open(struct memory *m, struct sf_error **err)
+{
+    int fd = openat(m->directory, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        sf_fail(err, SF_DATA_LOSS, "the device state of memory '%s' is gone: %s",
+                m->reference.memory_id, strerror(errno));
+    return fd;
+}
+
+static bool check_state(struct memory *m, const struct lease *l, struct sf_error **err)
+{
+    char digest[65];
+    SF_CLEANUP(closep) int fd = memory_state_open(m, err);
+
+    if (fd < 0 || !lease_digest(fd, digest, err))
+        return false;
+    if (strcmp(digest, l->state_sha256) == 0)
+        return true;
+    return sf_fail(err, SF_DATA_LOSS,
+                   "the device state of memory '%s' is not the one that was saved: its SHA-256 is "
+                   "%.16s..., the lease has %.16s...",
+                   m->reference.memory_id, digest, l->state_sha256);
+}
+
+static bool check_all(struct memory *m, struct lease *ret, struct sf_error **err)
+{
+    if (!lease_read(m->directory, ret, err))
+        return sf_fail_in(err, "memory '%s'", m->reference.memory_id);
+    if (check_size(m, err) && check_lease(m, ret, err) && check_state(m, ret, err))
+        return true;
+    lease_done(ret);
+    return false;
+}
+
+/* Each reason by itself. */
+static void admit_parts(struct memory *m, struct sf_reasons *why)
+{
+    struct lease l;
+    struct sf_error *err = NULL;
+
+    if (!check_size(m, &err)) {
+        sf_reasons_add_error(why, err);
+        sf_error_free(SF_STEAL(err));
+    }
+    if (!lease_read(m->directory, &l, &err)) {
+        sf_fail_in(&err, "memory '%s'", m->reference.memory_id);
+    } else {
+        bool ok = check_lease(m, &l, &err) && check_state(m, &l, &err);
+        (void)ok;
+        lease_done(&l);
+    }
+    if (err != NULL)
+        sf_reasons_add_error(why, err);
+    sf_error_free(err);
+}
+
+void memory_admit(const char *root, const struct memory_reference *reference,
+                  struct sf_reasons *why)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    SF_CLEANUP(memory_freep) struct memory *m = memory_open(root, reference, &err);
+
+    if (m == NULL) {
+        sf_reasons_add_error(why, err);
+        return;
+    }
+    admit_parts(m, why);
+    if (!lock(m, &err))
+        sf_reasons_add_error(why, err);
+    memory_let_go(m);
+}
+
+bool memory_take(struct memory *m, struct sf_error **err)
+{
+    struct lease l;
+
+    if (m->locked)
+        return true;
+    if (!lock(m, err))
+        return false;
+    if (!check_all(m, &l, err)) {
+        memory_let_go(m);
+        return false;
+    }
+    lease_done(&m->lease);
+    m->lease = l;
+    return true;
+}
+
+/* ---- running and saving ---- */
+
+bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err)
+{
+    SF_CLEANUP(sf_freep) char *conversation = NULL;
+    struct lease old = m->lease;
+
+    m->reference.generation++;
+    fill_lease(m, sandbox);
+    m->lease.state_sha256[0] = '\0';
+    m->lease.conversation = NULL;
+    if (!lease_write(m->directory, &m->lease, err)) {
+        m->reference.generation--;
+        m->lease = old;
+        return false;
+    }
+    conversation = old.conversation;
+    unlinkat(m->directory, "state", 0);
+    return true;
+}
+
+void memory_step_back(struct memory *m)
+{
+    m->reference.generation--;
+}
+
+int memory_state_create(struct memory *m, struct sf_error **err)
+{
+    unlinkat(m->directory, "state", 0);
+    int fd = openat(m->directory, "state", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        sf_fail(err, SF_UNAVAILABLE, "the device state of memory '%s' cannot be written: %s",
+                m->reference.memory_id, strerror(errno));
+    return fd;
+}
+
+bool memory_saved(struct memory *m, const char *conversation, struct sf_error **err)
+{
+    SF_CLEANUP(closep) int fd = memory_state_open(m, err);
+    if (fd < 0)
+        return false;
+    if (fdatasync(fd) != 0)
+        return sf_fail(err, SF_UNAVAILABLE, "the device state of memory '%s' cannot be synced: %s",
+                       m->reference.memory_id, strerror(errno));
+    free(SF_STEAL(m->lease.conversation));
+    if (conversation != NULL && (m->lease.conversation = strdup(conversation)) == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    fill_lease(m, NULL);
+    if (lease_digest(fd, m->lease.state_sha256, err) && lease_write(m->directory, &m->lease, err))
+        return true;
+    m->lease.state_sha256[0] = '\0';
+    return false;
+}
+
+/* ---- copies ---- */
+
+static bool is_zero(const char *bytes, size_t n)
+{
+    return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
+}
+
+static bool copy_extent(int from, int to, off_t begin, off_t end)
+{
+    static const size_t block = 65536;
+    SF_CLEANUP(sf_freep) char *buffer = malloc(block);
+
+    while (buffer != NULL && begin < end) {
+        size_t want = (size_t)(end - begin) < block ? (size_t)(end - begin) : block;
+        ssize_t n = pread(from, buffer, want, begin);
+        if (n <= 0 && !(n < 0 && errno == EINTR))
+            return false;
+        if (n > 0 && !is_zero(buffer, (size_t)n) && pwrite(to, buffer, (size_t)n, begin) != n)
+            return false;
+        begin += n > 0 ? n : 0;
+    }
+    return buffer != NULL;
+}
+
+/* Holes stay holes. */
+static bool copy_sparse(int from, int to, off_t size)
+{
+    off_t begin = lseek(from, 0, SEEK_DATA);
+
+    while (begin >= 0 && begin < size) {
+        off_t end = lseek(from, begin, SEEK_HOLE);
+        if (end < 0 || !copy_extent(from, to, begin, end))
+            return false;
+        begin = lseek(from, end, SEEK_DATA);
+    }
+    return begin >= 0 || errno == ENXIO; /* no more data */
+}
+
+static bool copy_files(struct memory *from, struct memory *to, struct sf_error **err)
+{
+    SF_CLEANUP(closep) int state_from = memory_state_open(from, err);
+    if (state_from < 0)
+        return false;
+    SF_CLEANUP(closep) int state_to = memory_state_create(to, err);
+    struct stat st;
+    if (state_to < 0)
+        return false;
+    if (fstat(state_from, &st) == 0 &&
+        copy_sparse(from->ram, to->ram, (off_t)from->reference.size_bytes) &&
+        ftruncate(state_to, st.st_size) == 0 && copy_sparse(state_from, state_to, st.st_size) &&
+        fdatasync(to->ram) == 0)
+        return true;
+    return sf_fail(err, SF_RESOURCE_EXHAUSTED, "memory '%s' cannot be copied: %s",
+                   from->reference.memory_id, strerror(errno));
+}
+
+struct memory *memory_copy(struct memory *m, struct sf_error **err)
+{
+    struct memory_reference reference = m->reference;
+
+    if (!sf_guid_new(reference.memory_id)) {
+        sf_fail(err, SF_UNAVAILABLE, "no entropy");
+        return NULL;
+    }
+    SF_CLEANUP(memory_freep) struct memory *copy = memory_new(&reference, err);
+    if (copy == NULL || (copy->root = fcntl(m->root, F_DUPFD_CLOEXEC, 0)) < 0)
+        return NULL;
+    struct stat st;
+    if (fstat(m->ram, &st) == 0)
+        copy->user = (struct run_user){geteuid() == 0, st.st_uid, st.st_gid};
+    if (make_files(copy, err) && copy_files(m, copy, err)) {
+        fill_lease(copy, m->lease.sandbox);
+        if (memory_saved(copy, m->lease.conversation, err))
+            return SF_STEAL(copy);
+    }
+    memory_remove(copy);
+    return NULL;
+}
+
+/* ---- removing ---- */
+
+/* Whether another memory of the family is there. */
+static bool family_lives(const struct memory *m)
+{
+    int fd = openat(m->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    bool lives = dir == NULL;
+
+    for (struct dirent *e; !lives && (e = readdir(dir)) != NULL;) {
+        SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+        struct lease l;
+        SF_CLEANUP(closep) int sub = -1;
+        if (!sf_guid_valid(e->d_name) || strcmp(e->d_name, m->reference.memory_id) == 0)
+            continue;
+        sub = openat(m->root, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (sub < 0 || !lease_read(sub, &l, &ignored))
+            continue;
+        lives = strcmp(l.family_id, m->reference.family_id) == 0;
+        lease_done(&l);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return lives;
+}
+
+void memory_remove(struct memory *m)
+{
+    static const char *const files[] = {"lease", "lease.new", "state", "ram"};
+    char name[64];
+
+    if (m->directory >= 0)
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+            unlinkat(m->directory, files[i], 0);
+    if (unlinkat(m->root, m->reference.memory_id, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        sf_warning("memory '%s': cannot be removed: %s, continuing", m->reference.memory_id,
+                   strerror(errno));
+    lock_name(&m->reference, name);
+    if (m->locked && !family_lives(m))
+        unlinkat(m->root, name, 0);
+    memory_let_go(m);
+}

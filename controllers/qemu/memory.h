@@ -1,0 +1,96 @@
+#ifndef QEMU_MEMORY_H
+#define QEMU_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/reasons.h"
+#include "base/text.h"
+#include "qemu/run.h"
+
+/*
+ * Guest RAM, which a hand-off leaves where it is, and the right to run it.
+ *
+ *     ROOT/<memory id>/ram       guest RAM, mapped shared by QEMU
+ *     ROOT/<memory id>/state     device state, written by a save, gone once the guest runs
+ *     ROOT/<memory id>/lease     JSON; written beside, synced, renamed
+ *     ROOT/<family id>.lock      locked by whoever may run any memory of the family
+ *
+ * The lock belongs to an open file description that QEMU shares, so a QEMU that has outlived its
+ * daemon still has it. The generation is raised, durably, before the processors run; a snapshot
+ * names the one that it was saved at, and so fits only memory that nobody has run since.
+ */
+struct memory;
+
+struct memory_reference {
+    char memory_id[SF_GUID_SIZE], family_id[SF_GUID_SIZE];
+    uint64_t size_bytes, generation;
+};
+
+/**
+ * memory_create() - new RAM, all zero, of generation 1, locked
+ * @root:    the memory directory; made if only its last part is missing
+ * @sandbox: whose it is, for messages
+ * @user:    who QEMU runs as: owns the RAM file
+ */
+struct memory *memory_create(const char *root, uint64_t size_bytes, const char *sandbox,
+                             const struct run_user *user, struct sf_error **err);
+
+/* RAM that is there. Takes and changes nothing. NOT_FOUND, or INVALID_ARGUMENT for ids that are
+ * none. */
+struct memory *memory_open(const char *root, const struct memory_reference *reference,
+                           struct sf_error **err);
+void memory_free(struct memory *m); /* closes; what is on disk stays. NULL is fine */
+SF_DEFINE_CLEANUP(struct memory, memory_free)
+
+/* Everything that speaks against running it from @reference; changes nothing. */
+void memory_admit(const char *root, const struct memory_reference *reference,
+                  struct sf_reasons *why);
+
+const struct memory_reference *memory_reference(const struct memory *m);
+int memory_ram(const struct memory *m);  /* descriptors, the memory's */
+int memory_lock(const struct memory *m); /* for QEMU to inherit */
+
+/**
+ * memory_take() - lock it, and see that nobody has run it since
+ * A repeat does nothing.
+ *
+ * Return: false with FAILED_PRECONDITION that names who has it, DATA_LOSS if the device state is
+ * not the one that was saved.
+ */
+bool memory_take(struct memory *m, struct sf_error **err);
+
+/* The processors are to run: the next generation, durably, and no device state. Needs the lock. */
+bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err);
+
+/* The device state, to write (made anew) or to read; the caller's; -1. */
+int memory_state_create(struct memory *m, struct sf_error **err);
+int memory_state_open(struct memory *m, struct sf_error **err);
+
+/**
+ * memory_saved() - the device state is written: sync it, and put its digest in the lease
+ * @conversation: what the conversation with the agent needs that no snapshot has, JSON; NULL:
+ * nothing
+ */
+bool memory_saved(struct memory *m, const char *conversation, struct sf_error **err);
+
+/* As if it had not been advanced: the snapshot of that generation fits again. For the next
+ * memory_saved(). */
+void memory_step_back(struct memory *m);
+
+/* What memory_saved() was given when the memory was last saved; NULL: nothing. After take. */
+const char *memory_conversation(const struct memory *m);
+
+/* Anybody may take it now. */
+void memory_let_go(struct memory *m);
+
+/* A copy of RAM and device state, of the same family and generation, with its own id, not locked.
+ */
+struct memory *memory_copy(struct memory *m, struct sf_error **err);
+
+/* Remove it from the disk, and the family's lock file with the last of the family. */
+void memory_remove(struct memory *m);
+
+#endif
