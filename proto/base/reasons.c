@@ -67,7 +67,7 @@ static void add(struct sf_reasons *why, const char *field, char *text)
     why->list[why->n_list++] = reason;
 }
 
-static char *format(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format(const char *fmt, va_list args)
 {
     char *text = NULL;
 

@@ -198,14 +198,15 @@ struct field_check {
     struct sf_reasons *why;
 };
 
+/* Takes @text over. */
 static void add(const struct field_check *c, const struct sf_place *place, char *text)
 {
-    SF_CLEANUP(sf_freep) char *owned = text;
     SF_CLEANUP(sf_text_done) struct sf_text where = {0};
 
     sf_place_print(place, &where);
     sf_reasons_add_field(c->why, where.data != NULL ? where.data : "", "%s",
                          text != NULL ? text : "is wrong");
+    free(text);
 }
 
 static void check_size(const struct field_check *c, const struct sf_place *place, size_t size)
