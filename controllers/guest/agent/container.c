@@ -1,318 +1,284 @@
-/* Containers: a root file system from layers, and crun. The work is done in a job's child. */
-#include "guest/agent/agent.h"
+#include "guest/agent/container.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define STATE_DIR  RUN_DIR "/containers" /* a directory each: bundle link, pid, log */
-#define LAYERS_MAX 64
+#include "guest/agent/crun.h"
+#include "guest/agent/job.h"
+#include "guest/agent/overlay.h"
+#include "guest/agent/process.h"
+#include "guest/agent/reply.h"
 
-/* What the child of a create needs; what the agent needs when it has ended. */
+typedef Sandferry__V1__AgentCreateContainer CreateContainer;
+
+/* What the child of a create works with, and the agent when it has ended. */
 struct creation {
-    const Sandferry__V1__AgentCreateContainer *request; /* only until job_start() returns */
-    struct process *process;
-    char container_id[65];
+    const CreateContainer *request; /* only until job_start() returns */
+    struct process *process;        /* borrowed from the table */
 };
 
-static void state_path(char *ret, size_t room, const char *container_id, const char *file)
+static void file_of(char ret[PATH_MAX], const char *container_id, const char *file)
 {
-    snprintf(ret, room, STATE_DIR "/%s%s%s", container_id, file[0] != '\0' ? "/" : "", file);
+    snprintf(ret, PATH_MAX, CONTAINERS_DIR "/%s/%s", container_id, file);
 }
 
-/* Runs crun; its words, if it refuses, are in @o. @fds: its stdin, stdout, stderr, or NULL. */
-static bool run_crun(const char *container_id, char *const argv[], const int *fds,
-                     struct outcome *o)
-{
-    char log[PATH_MAX], words[512];
-    int status = -1;
-
-    state_path(log, sizeof(log), container_id, "log");
-    unlink(log);
-    pid_t pid = fork();
-    if (pid == 0) {
-        for (int i = 0; fds != NULL && i < 3; i++)
-            if (dup2(fds[i], i) < 0)
-                _exit(126);
-        execv("/usr/bin/crun", argv);
-        _exit(127);
-    }
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return true;
-    if (read_file(log, words, sizeof(words)) <= 0)
-        snprintf(words, sizeof(words), "crun ended with status %d",
-                 WIFEXITED(status) ? WEXITSTATUS(status) : -1);
-    words[strcspn(words, "\n")] = '\0';
-    return fail(o, AGENT_FAILED_PRECONDITION, "container '%s': crun %s: %s", container_id, argv[5],
-                words);
-}
-
-static void fill_argv(char **argv, char *log, size_t room, const char *container_id,
-                      const char *command)
-{
-    snprintf(log, room, "--log=" STATE_DIR "/%s/log", container_id);
-    argv[0] = (char *)"crun";
-    argv[1] = (char *)"--root=" RUN_DIR "/crun";
-    argv[2] = (char *)"--cgroup-manager=cgroupfs";
-    argv[3] = log;
-    argv[4] = (char *)"--log-format=text";
-    argv[5] = (char *)command;
-}
-
-static bool check_request(const Sandferry__V1__AgentCreateContainer *r, struct outcome *o)
+static bool check_request(const CreateContainer *r, struct outcome *o)
 {
     if (!name_valid(r->container_id))
-        return fail(o, AGENT_INVALID_ARGUMENT, "'%s' is no container id", r->container_id);
-    if (r->terminal)
-        return fail(o, AGENT_UNIMPLEMENTED, "container '%s': this agent gives init processes pipes, "
-                    "not a terminal; set process.terminal to false", r->container_id);
-    if (r->n_layers == 0 || r->n_layers > LAYERS_MAX)
-        return fail(o, AGENT_INVALID_ARGUMENT, "container '%s' has %zu layers; 1 to %d are allowed",
-                    r->container_id, r->n_layers, LAYERS_MAX);
+        return fail(o, SF_INVALID_ARGUMENT, "'%.200s' is no container id", r->container_id);
+    if (r->n_layers == 0 || r->n_layers > OVERLAY_LAYERS_MAX)
+        return fail(o, SF_INVALID_ARGUMENT, "container '%s' has %zu layers: 1 to %d are allowed",
+                    r->container_id, r->n_layers, OVERLAY_LAYERS_MAX);
     for (size_t i = 0; i < r->n_layers; i++)
-        if (!path_beneath(r->layers[i], MOUNTS_DIR))
-            return fail(o, AGENT_INVALID_ARGUMENT, "layer '%s' is not beneath " MOUNTS_DIR,
-                        r->layers[i]);
-    if (!path_beneath(r->rootfs_path, RUN_DIR "/pods") ||
-        (r->scratch[0] != '\0' && !path_beneath(r->scratch, MOUNTS_DIR)))
-        return fail(o, AGENT_INVALID_ARGUMENT, "container '%s': paths must be beneath " RUN_DIR,
-                    r->container_id);
+        if (!path_beneath(r->layers[i], RUN_DIR))
+            return fail(o, SF_INVALID_ARGUMENT, "container '%s': layer '%s' is not beneath " RUN_DIR,
+                        r->container_id, r->layers[i]);
+    if (r->scratch[0] != '\0' && !path_beneath(r->scratch, RUN_DIR))
+        return fail(o, SF_INVALID_ARGUMENT, "container '%s': scratch '%s' is not beneath " RUN_DIR,
+                    r->container_id, r->scratch);
+    if (!path_beneath(r->rootfs_path, PODS_DIR) || strcmp(strrchr(r->rootfs_path, '/'), "/rootfs") != 0)
+        return fail(o, SF_INVALID_ARGUMENT, "container '%s': '%s' is not .../rootfs beneath " PODS_DIR,
+                    r->container_id, r->rootfs_path);
     return true;
 }
 
-/* The overlay: read-only layers, topmost first, under what the container writes. */
-static bool mount_rootfs(const Sandferry__V1__AgentCreateContainer *r, struct outcome *o)
+/* Notes for the delete, which is told nothing but the id. */
+static bool note(const char *container_id, const char *what, const char *path, struct outcome *o)
 {
-    char options[16 * 1024], upper[PATH_MAX], work[PATH_MAX], scratch[PATH_MAX];
-    size_t used = (size_t)snprintf(options, sizeof(options), "lowerdir=");
+    char link[PATH_MAX];
 
-    if (r->scratch[0] != '\0')
-        snprintf(scratch, sizeof(scratch), "%s", r->scratch);
-    else
-        state_path(scratch, sizeof(scratch), r->container_id, "scratch");
-    for (size_t i = r->n_layers; i-- > 0 && used < sizeof(options);)
-        used += (size_t)snprintf(options + used, sizeof(options) - used, "%s%s", r->layers[i],
-                                 i > 0 ? ":" : "");
-    snprintf(upper, sizeof(upper), "%.4000s/upper", scratch);
-    snprintf(work, sizeof(work), "%.4000s/work", scratch);
-    if (used < sizeof(options))
-        used += (size_t)snprintf(options + used, sizeof(options) - used, ",upperdir=%s,workdir=%s",
-                                 upper, work);
-    if (used >= sizeof(options))
-        return fail(o, AGENT_INVALID_ARGUMENT, "container '%s' has too many layers",
-                    r->container_id);
-    if (!make_directories(upper) || !make_directories(work) || !make_directories(r->rootfs_path))
-        return fail(o, AGENT_UNAVAILABLE, "container '%s': its directories: %s", r->container_id,
-                    strerror(errno));
-    if (mount("overlay", r->rootfs_path, "overlay", 0, options) < 0)
-        return fail(o, AGENT_FAILED_PRECONDITION, "container '%s': overlay on '%s': %s",
-                    r->container_id, r->rootfs_path, strerror(errno));
-    return true;
-}
-
-static bool write_bundle(const Sandferry__V1__AgentCreateContainer *r, char *bundle, size_t room,
-                         struct outcome *o)
-{
-    char file[PATH_MAX + 16], link[PATH_MAX];
-
-    snprintf(bundle, room, "%s", r->rootfs_path);
-    *strrchr(bundle, '/') = '\0'; /* path_beneath() has seen to it that there is one */
-    snprintf(file, sizeof(file), "%s/config.json", bundle);
-    if (!write_file(file, r->spec, strlen(r->spec)))
-        return fail(o, AGENT_UNAVAILABLE, "container '%s': '%s': %s", r->container_id, file,
-                    strerror(errno));
-    state_path(link, sizeof(link), r->container_id, "rootfs");
+    file_of(link, container_id, what);
     unlink(link);
-    if (symlink(r->rootfs_path, link) < 0)
-        return fail(o, AGENT_UNAVAILABLE, "container '%s': %s", r->container_id, strerror(errno));
+    if (symlink(path, link) == 0)
+        return true;
+    return fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", container_id, link,
+                strerror(errno));
+}
+
+static bool read_note(const char *container_id, const char *what, char ret[PATH_MAX])
+{
+    char link[PATH_MAX];
+
+    file_of(link, container_id, what);
+    ssize_t n = readlink(link, ret, PATH_MAX - 1);
+    ret[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+/* The bundle is the root file system's parent. */
+static bool write_bundle(const CreateContainer *r, char bundle[PATH_MAX], struct outcome *o)
+{
+    char file[PATH_MAX + 16];
+
+    snprintf(bundle, PATH_MAX, "%s", r->rootfs_path);
+    *strrchr(bundle, '/') = '\0';
+    snprintf(file, sizeof(file), "%s/config.json", bundle);
+    if (write_file(file, r->spec, strlen(r->spec)))
+        return true;
+    return fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", r->container_id, file,
+                strerror(errno));
+}
+
+/* What still uses the mount is on its way out: it gets a moment, then the mount goes anyway. */
+static void unmount_rootfs(const char *rootfs)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+
+    for (int i = 0; i < 100 && umount2(rootfs, UMOUNT_NOFOLLOW) < 0 && errno == EBUSY; i++)
+        nanosleep(&pause, NULL);
+    umount2(rootfs, UMOUNT_NOFOLLOW | MNT_DETACH);
+}
+
+/* What a container has in the guest besides crun's own state. Repeatable. */
+static void remove_files(const char *container_id)
+{
+    char path[PATH_MAX];
+
+    if (read_note(container_id, "rootfs", path)) {
+        unmount_rootfs(path);
+        *strrchr(path, '/') = '\0';
+        remove_tree(path);
+    }
+    if (read_note(container_id, "scratch", path))
+        remove_tree(path);
+    file_of(path, container_id, "");
+    path[strlen(path) - 1] = '\0';
+    remove_tree(path);
+}
+
+static bool mount_rootfs(const CreateContainer *r, struct outcome *o)
+{
+    char memory[PATH_MAX];
+    struct overlay overlay = {.container_id = r->container_id,
+                              .layers = r->layers,
+                              .n_layers = r->n_layers,
+                              .base = MOUNTS_DIR "/scsi",
+                              .scratch = r->scratch,
+                              .rootfs = r->rootfs_path};
+
+    file_of(memory, r->container_id, "memory");
+    if (r->scratch[0] == '\0')
+        overlay.scratch = memory;
+    else if (!note(r->container_id, "scratch", r->scratch, o))
+        return false;
+    for (size_t i = 0; i < r->n_layers; i++)
+        if (!path_beneath(r->layers[i], overlay.base))
+            overlay.base = RUN_DIR;
+    return note(r->container_id, "rootfs", r->rootfs_path, o) && overlay_mount(&overlay, o);
+}
+
+static bool make(const struct creation *c, char ret_pid[32], struct outcome *o)
+{
+    const CreateContainer *r = c->request;
+    char bundle[PATH_MAX], bundle_argument[PATH_MAX + 16], pid_file[PATH_MAX];
+    char pid_argument[PATH_MAX + 16], console[PATH_MAX], console_argument[PATH_MAX + 24];
+    const char *arguments[] = {bundle_argument, pid_argument,
+                               r->terminal ? console_argument : NULL, NULL};
+
+    if (!mount_rootfs(r, o) || !write_bundle(r, bundle, o))
+        return false;
+    file_of(pid_file, r->container_id, "pid");
+    process_console_path(c->process, console, sizeof(console));
+    snprintf(bundle_argument, sizeof(bundle_argument), "--bundle=%s", bundle);
+    snprintf(pid_argument, sizeof(pid_argument), "--pid-file=%s", pid_file);
+    snprintf(console_argument, sizeof(console_argument), "--console-socket=%s", console);
+    if (!crun_run(r->container_id, "create", arguments, c->process->child_fds, o))
+        return false;
+    if (read_file(pid_file, ret_pid, 32) <= 0 || atoi(ret_pid) <= 0)
+        return fail(o, SF_INTERNAL, "container '%s': crun has left no pid", r->container_id);
     return true;
-}
-
-static bool remove_tree(const char *path)
-{
-    pid_t pid = fork();
-    int status = 0;
-
-    if (pid == 0) {
-        execl("/bin/busybox", "rm", "-rf", "--", path, (char *)NULL);
-        _exit(127);
-    }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
-/* What a container has in the guest besides crun's own state. */
-static void remove_rootfs(const char *container_id)
-{
-    char link[PATH_MAX], rootfs[PATH_MAX], dir[PATH_MAX];
-
-    state_path(link, sizeof(link), container_id, "rootfs");
-    ssize_t n = readlink(link, rootfs, sizeof(rootfs) - 1);
-    if (n > 0) {
-        rootfs[n] = '\0';
-        umount2(rootfs, UMOUNT_NOFOLLOW | MNT_DETACH);
-        *strrchr(rootfs, '/') = '\0';
-        remove_tree(rootfs);
-    }
-    state_path(dir, sizeof(dir), container_id, "");
-    remove_tree(dir);
 }
 
 static bool create_in_child(const void *request, struct outcome *o)
 {
     const struct creation *c = request;
-    const Sandferry__V1__AgentCreateContainer *r = c->request;
-    char dir[PATH_MAX], bundle[PATH_MAX], log[PATH_MAX], pid_file[PATH_MAX + 16], text[32];
-    char bundle_arg[PATH_MAX + 16];
-    char *argv[12];
+    struct outcome ignored;
+    const char *force[] = {"--force", NULL};
+    char dir[PATH_MAX], pid[32];
 
-    modules_load("overlay");
-    state_path(dir, sizeof(dir), r->container_id, "");
+    snprintf(dir, sizeof(dir), CONTAINERS_DIR "/%s", c->request->container_id);
     if (!make_directories(dir))
-        return fail(o, AGENT_UNAVAILABLE, "'%s': %s", dir, strerror(errno));
-    fill_argv(argv, log, sizeof(log), r->container_id, "create");
-    bool ok = mount_rootfs(r, o) && write_bundle(r, bundle, sizeof(bundle), o);
-    if (ok) {
-        snprintf(bundle_arg, sizeof(bundle_arg), "--bundle=%s", bundle);
-        snprintf(pid_file, sizeof(pid_file), "--pid-file=%s/pid", dir);
-        argv[6] = bundle_arg;
-        argv[7] = pid_file;
-        argv[8] = r->container_id;
-        argv[9] = NULL;
-        ok = run_crun(r->container_id, argv, process_child_fds(c->process), o);
-    }
-    state_path(dir, sizeof(dir), r->container_id, "pid");
-    if (ok && read_file(dir, text, sizeof(text)) <= 0)
-        ok = fail(o, AGENT_INTERNAL, "container '%s': crun left no pid", r->container_id);
-    if (!ok) {
-        remove_rootfs(r->container_id);
+        return fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", c->request->container_id,
+                    dir, strerror(errno));
+    if (!make(c, pid, o)) {
+        if (crun_knows(c->request->container_id))
+            crun_run(c->request->container_id, "delete", force, NULL, &ignored);
+        if (o->code != SF_ALREADY_EXISTS) /* then it is another's */
+            remove_files(c->request->container_id);
         return false;
     }
-    snprintf(o->message, sizeof(o->message), "%s", text); /* for created() */
+    snprintf(o->text, sizeof(o->text), "%s", pid);
     return true;
 }
 
-static void created(void *context, struct outcome *o, Sandferry__V1__AgentReply *reply)
+static void created(uint64_t id, void *context, const struct outcome *o)
 {
     struct creation *c = context;
-    static Sandferry__V1__AgentCreateContainerReply body;
-    pid_t pid = o->code == AGENT_OK ? (pid_t)atoi(o->message) : 0;
+    Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
+    Sandferry__V1__AgentCreateContainerReply body = SANDFERRY__V1__AGENT_CREATE_CONTAINER_REPLY__INIT;
+    pid_t pid = o->code == SF_OK ? (pid_t)atoi(o->text) : 0;
 
-    process_created(c->process, pid);
-    if (pid > 0) {
-        sandferry__v1__agent_create_container_reply__init(&body);
-        body.pid = pid;
-        reply->body_case = SANDFERRY__V1__AGENT_REPLY__BODY_CREATE_CONTAINER;
-        reply->create_container = &body;
-        o->message[0] = '\0';
-    }
+    process_made(c->process, pid);
     free(c);
+    if (pid > 0) {
+        body.pid = pid;
+        reply.body_case = SANDFERRY__V1__AGENT_REPLY__BODY_CREATE_CONTAINER;
+        reply.create_container = &body;
+    }
+    reply_send(id, o, &reply);
 }
 
-void container_create(uint64_t id, const Sandferry__V1__AgentCreateContainer *r)
+static struct creation *prepare(const CreateContainer *r, struct outcome *o)
 {
-    struct outcome o = {0};
-    struct creation *c = NULL;
-
-    if (check_request(r, &o)) {
-        if (process_find(r->container_id, "") != NULL)
-            fail(&o, AGENT_ALREADY_EXISTS, "the guest has a container '%s' already",
-                 r->container_id);
-        else if ((c = calloc(1, sizeof(*c))) == NULL)
-            fail(&o, AGENT_RESOURCE_EXHAUSTED, "no memory");
-        else
-            c->process = process_new(r->container_id, "", &o);
+    if (!check_request(r, o))
+        return NULL;
+    if (process_find(r->container_id, "") != NULL) {
+        fail(o, SF_ALREADY_EXISTS, "the guest has a container '%s' already: delete it first",
+             r->container_id);
+        return NULL;
     }
-    if (o.code != AGENT_OK) {
-        Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
-        free(c);
-        request_answer(id, &o, &reply);
-        return;
+    struct creation *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        fail(o, SF_RESOURCE_EXHAUSTED, "the agent has no memory");
+        return NULL;
     }
     c->request = r;
-    snprintf(c->container_id, sizeof(c->container_id), "%s", r->container_id);
-    job_start(id, create_in_child, c, created, c);
+    c->process = process_new(r->container_id, "", r->terminal, o);
+    if (c->process != NULL)
+        return c;
+    free(c);
+    return NULL;
+}
+
+void container_create(uint64_t id, const CreateContainer *r)
+{
+    struct outcome o = {0};
+    struct creation *c = prepare(r, &o);
+
+    if (c == NULL)
+        reply_outcome(id, &o);
+    else
+        job_start(id, create_in_child, c, created, c);
 }
 
 static bool start_in_child(const void *request, struct outcome *o)
 {
     const Sandferry__V1__AgentStartContainer *r = request;
-    char log[PATH_MAX];
-    char *argv[12];
 
-    fill_argv(argv, log, sizeof(log), r->container_id, "start");
-    argv[6] = r->container_id;
-    argv[7] = NULL;
-    return run_crun(r->container_id, argv, NULL, o);
-}
-
-static void answer_now(uint64_t id, const struct outcome *o)
-{
-    Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
-
-    request_answer(id, o, &reply);
+    return crun_run(r->container_id, "start", NULL, NULL, o);
 }
 
 void container_start(uint64_t id, const Sandferry__V1__AgentStartContainer *r)
 {
     struct outcome o = {0};
+    const struct process *p = process_find(r->container_id, "");
 
-    if (process_find(r->container_id, "") == NULL) {
-        fail(&o, AGENT_NOT_FOUND, "the guest has no container '%s'", r->container_id);
-        answer_now(id, &o);
+    if (p != NULL && p->pid > 0) {
+        job_start(id, start_in_child, r, NULL, NULL);
         return;
     }
-    job_start(id, start_in_child, r, NULL, NULL);
+    fail(&o, SF_NOT_FOUND, "the guest has no container '%.200s': create it first", r->container_id);
+    reply_outcome(id, &o);
 }
 
 static bool delete_in_child(const void *request, struct outcome *o)
 {
     const char *container_id = request;
-    char log[PATH_MAX];
-    char *argv[12];
+    const char *arguments[] = {"--force", NULL};
 
-    fill_argv(argv, log, sizeof(log), container_id, "delete");
-    argv[6] = (char *)"--force";
-    argv[7] = (char *)container_id;
-    argv[8] = NULL;
-    if (!run_crun(container_id, argv, NULL, o))
+    if (crun_knows(container_id) && !crun_run(container_id, "delete", arguments, NULL, o))
         return false;
-    remove_rootfs(container_id);
+    remove_files(container_id);
     return true;
 }
 
-static void deleted(void *context, struct outcome *o, Sandferry__V1__AgentReply *reply)
+static void deleted(uint64_t id, void *context, const struct outcome *o)
 {
-    (void)reply;
-    if (o->code == AGENT_OK)
+    if (o->code == SF_OK)
         process_forget(context);
     free(context);
+    reply_outcome(id, o);
 }
 
 void container_delete(uint64_t id, const Sandferry__V1__AgentDeleteContainer *r)
 {
     struct outcome o = {0};
-    char *name = NULL;
+    const struct process *p = process_find(r->container_id, "");
+    char *name = p != NULL && p->pid > 0 ? strdup(r->container_id) : NULL;
 
-    if (!name_valid(r->container_id) || process_find(r->container_id, "") == NULL) {
-        answer_now(id, &o); /* it is not there: that is what was wanted */
+    if (name != NULL) {
+        job_start(id, delete_in_child, name, deleted, name);
         return;
     }
-    if (process_any_alive(r->container_id))
-        fail(&o, AGENT_FAILED_PRECONDITION, "container '%s' runs; kill it first", r->container_id);
-    else if ((name = strdup(r->container_id)) == NULL)
-        fail(&o, AGENT_RESOURCE_EXHAUSTED, "no memory");
-    if (o.code != AGENT_OK) {
-        answer_now(id, &o);
-        return;
-    }
-    job_start(id, delete_in_child, name, deleted, name);
+    if (p != NULL && p->pid == 0)
+        fail(&o, SF_FAILED_PRECONDITION, "container '%s' is being made", r->container_id);
+    else if (p != NULL)
+        fail(&o, SF_RESOURCE_EXHAUSTED, "the agent has no memory");
+    reply_outcome(id, &o); /* one that is not there is what was wanted */
 }

@@ -1,281 +1,207 @@
-/* Disks: found by their SCSI address, mounted, let go. All of it runs in a job's child. */
-#include "guest/agent/agent.h"
+#include "guest/agent/disk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define HOSTS_MAX     16
-#define APPEAR_MS     10000
-#define RESCAN_AT_MS  500
-#define LOOK_EVERY_MS 2
+#include "guest/agent/files.h"
+#include "guest/agent/kernel_log.h"
+#include "guest/agent/modules.h"
+#include "guest/agent/options.h"
+#include "guest/agent/program.h"
+#include "guest/agent/scsi.h"
+#include "guest/agent/signature.h"
+#include "sandferry/v1/agent.pb-c.h"
 
-/* A SCSI host with the path of its PCI device, which gives the order of the controllers. */
-struct scsi_host {
-    int number;
-    char path[PATH_MAX];
-};
+typedef Sandferry__V1__AgentMountDisk MountDisk;
 
-static int by_path(const void *a, const void *b)
+static bool read_signature(const MountDisk *r, const char *device, struct signature *ret,
+                           struct outcome *o)
 {
-    return strcmp(((const struct scsi_host *)a)->path, ((const struct scsi_host *)b)->path);
-}
-
-/* The number of the SCSI host that is the N-th virtio-scsi controller by PCI address; -1: none. */
-static int find_host(uint32_t controller)
-{
-    static struct scsi_host hosts[HOSTS_MAX];
-    size_t n = 0;
-    DIR *dir = opendir("/sys/class/scsi_host");
-    if (dir == NULL)
-        return -1;
-
-    for (struct dirent *entry; n < HOSTS_MAX && (entry = readdir(dir)) != NULL;) {
-        char link[300];
-        snprintf(link, sizeof(link), "/sys/class/scsi_host/%s", entry->d_name);
-        if (sscanf(entry->d_name, "host%d", &hosts[n].number) == 1 &&
-            realpath(link, hosts[n].path) != NULL && strstr(hosts[n].path, "/virtio") != NULL) {
-            *strstr(hosts[n].path, "/virtio") = '\0';
-            n++;
-        }
-    }
-    closedir(dir);
-    qsort(hosts, n, sizeof(hosts[0]), by_path);
-    return controller < n ? hosts[controller].number : -1;
-}
-
-static void wait_ms(long ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    nanosleep(&t, NULL);
-}
-
-static bool first_entry(const char *path, const char *prefix, char *ret, size_t room)
-{
-    DIR *dir = opendir(path);
-    bool found = false;
-
-    if (dir == NULL)
-        return false;
-    for (struct dirent *entry; !found && (entry = readdir(dir)) != NULL;)
-        if (entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-            found = snprintf(ret, room, "%s", entry->d_name) < (int)room;
-    closedir(dir);
-    return found;
-}
-
-static bool device_there(int host, uint32_t lun, uint64_t partition, char ret[NAME_MAX])
-{
-    char path[PATH_MAX], disk[64];
-
-    snprintf(path, sizeof(path), "/sys/class/scsi_device/%d:0:0:%u/device/block", host, lun);
-    if (!first_entry(path, "sd", disk, sizeof(disk)))
-        return false;
-    if (partition == 0)
-        snprintf(ret, NAME_MAX, "/dev/%s", disk);
-    else
-        snprintf(ret, NAME_MAX, "/dev/%s%llu", disk, (unsigned long long)partition);
-    return access(ret, F_OK) == 0;
-}
-
-static bool find_device(uint32_t controller, uint32_t lun, uint64_t partition, char ret[NAME_MAX],
-                        struct outcome *o)
-{
-    modules_load("disk");
-    for (long waited = 0; waited < APPEAR_MS; waited += LOOK_EVERY_MS) {
-        int host = find_host(controller);
-        if (host >= 0 && device_there(host, lun, partition, ret))
-            return true;
-        if (host >= 0 && waited == RESCAN_AT_MS) {
-            char path[64], line[32];
-            snprintf(path, sizeof(path), "/sys/class/scsi_host/host%d/scan", host);
-            int size = snprintf(line, sizeof(line), "0 0 %u", lun);
-            write_file(path, line, (size_t)size);
-        }
-        wait_ms(LOOK_EVERY_MS);
-    }
-    return fail(o, AGENT_NOT_FOUND,
-                "disk %u:%u partition %llu did not appear in the guest within %d s; see whether "
-                "the disk has that partition",
-                controller, lun, (unsigned long long)partition, APPEAR_MS / 1000);
-}
-
-/* What file system a device holds, by its magic; NULL: none that is known. */
-static const char *signature(const char *device)
-{
-    static uint8_t head[2048];
+    static uint8_t head[SIGNATURE_HEAD];
     int fd = open(device, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? pread(fd, head, sizeof(head), 0) : -1;
 
+    if (n < 0)
+        fail(o, SF_UNAVAILABLE, "disk %u:%u cannot be read: %s: %s", r->controller, r->lun, device,
+             strerror(errno));
     if (fd >= 0)
         close(fd);
-    if (n != (ssize_t)sizeof(head))
-        return NULL;
-    if (memcmp(head, "hsqs", 4) == 0)
-        return "squashfs";
-    if (memcmp(head, "XFSB", 4) == 0)
-        return "xfs";
-    if (memcmp(head + 1024, "\xe2\xe1\xf5\xe0", 4) == 0)
-        return "erofs";
-    if (head[1080] == 0x53 && head[1081] == 0xef)
-        return "ext4";
-    return NULL;
-}
-
-/* Only a disk whose first 2 KiB are zero is nobody's: anything else might be somebody's data. */
-static bool blank(const char *device)
-{
-    static uint8_t head[2048];
-    int fd = open(device, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? pread(fd, head, sizeof(head), 0) : -1;
-
-    if (fd >= 0)
-        close(fd);
-    for (ssize_t i = 0; i < n; i++)
-        if (head[i] != 0)
-            return false;
-    return n == (ssize_t)sizeof(head);
-}
-
-static bool make_filesystem(const char *device, const char *type, struct outcome *o)
-{
-    if (type[0] != '\0' && strcmp(type, "ext4") != 0)
-        return fail(o, AGENT_UNIMPLEMENTED,
-                    "no file system '%s' can be made in the guest; use ext4", type);
-    if (!blank(device))
-        return fail(o, AGENT_FAILED_PRECONDITION,
-                    "%s holds something that is no file system the guest knows; not overwriting it",
-                    device);
-
-    pid_t pid = fork();
-    if (pid == 0) {
-        execl("/sbin/mkfs.ext4", "mkfs.ext4", "-q", "-F", "-E",
-              "lazy_itable_init=1,lazy_journal_init=1", device, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return fail(o, AGENT_UNAVAILABLE, "mkfs.ext4 on %s ended with status %d; is the disk large "
-                    "enough?", device, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    if (n < 0)
+        return false;
+    *ret = signature_of(head, (size_t)n);
     return true;
 }
 
-/* Mount options that are flags of mount(2); the rest goes to the file system. */
-static const struct {
-    const char *name;
-    unsigned long flag;
-} option_flags[] = {
-    {"ro", MS_RDONLY},       {"rw", 0},           {"nosuid", MS_NOSUID}, {"nodev", MS_NODEV},
-    {"noexec", MS_NOEXEC},   {"sync", MS_SYNCHRONOUS}, {"noatime", MS_NOATIME},
-    {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME},
-};
-
-static unsigned long mount_flags(const Sandferry__V1__AgentMountDisk *r, char *data, size_t room)
+/* The file system that is on the device, or that may be made there. */
+static bool judge(const MountDisk *r, const struct signature *found, struct outcome *o)
 {
-    unsigned long flags = r->read_only ? MS_RDONLY : 0;
+    bool makes = found->kind == SIGNATURE_NONE && r->ensure_filesystem;
 
-    data[0] = '\0';
-    for (size_t i = 0; i < r->n_options; i++) {
-        size_t k = 0, n = sizeof(option_flags) / sizeof(option_flags[0]);
-        while (k < n && strcmp(option_flags[k].name, r->options[i]) != 0)
-            k++;
-        if (k < n)
-            flags |= option_flags[k].flag;
-        else if (strlen(data) + strlen(r->options[i]) + 2 < room)
-            sprintf(data + strlen(data), "%s%s", data[0] != '\0' ? "," : "", r->options[i]);
-    }
-    return flags;
+    if (!makes && found->kind != SIGNATURE_FILESYSTEM)
+        return fail(o, SF_FAILED_PRECONDITION,
+                    "disk %u:%u, partition %" PRIu64 " has no file system that the guest knows (ext4, "
+                    "xfs, squashfs, erofs) but %s; %s",
+                    r->controller, r->lun, r->partition, found->name,
+                    !r->ensure_filesystem             ? "make one, or ask for ensure_filesystem"
+                    : found->kind == SIGNATURE_UNKNOWN ? "wipe it if nobody needs it"
+                                                       : "use a blank disk");
+    if (makes && r->read_only)
+        return fail(o, SF_INVALID_ARGUMENT,
+                    "disk %u:%u is blank and read-only: ensure_filesystem needs a writable disk",
+                    r->controller, r->lun);
+    if (makes && r->filesystem[0] != '\0' && strcmp(r->filesystem, "ext4") != 0)
+        return fail(o, SF_UNIMPLEMENTED, "the guest can make ext4 only, not '%.64s', on disk %u:%u",
+                    r->filesystem, r->controller, r->lun);
+    if (!makes && r->filesystem[0] != '\0' && strcmp(r->filesystem, found->name) != 0)
+        return fail(o, SF_FAILED_PRECONDITION, "disk %u:%u has %s, not '%.64s'", r->controller,
+                    r->lun, found->name, r->filesystem);
+    return true;
 }
 
-static bool mounted(const char *path)
+static bool make_filesystem(const MountDisk *r, const char *device, struct outcome *o)
 {
-    struct stat at, above;
-    char parent[PATH_MAX];
+    char words[512];
+    /* What is not written now the kernel writes later, while the disk is in use. */
+    char *argv[] = {(char *)"/usr/bin/mkfs.ext4", (char *)"-q", (char *)"-F", (char *)"-E",
+                    (char *)"lazy_itable_init=1,lazy_journal_init=1", (char *)device, NULL};
 
-    snprintf(parent, sizeof(parent), "%s/..", path);
-    return stat(path, &at) == 0 && stat(parent, &above) == 0 && at.st_dev != above.st_dev;
+    modules_load("ext4");
+    if (!program_run(argv, NULL, words, sizeof(words)))
+        return fail(o, SF_UNAVAILABLE, "mkfs.ext4 on disk %u:%u: %s", r->controller, r->lun, words);
+    return true;
 }
 
-static bool mount_device(const Sandferry__V1__AgentMountDisk *r, const char *device,
-                         struct outcome *o)
+static bool collect_options(const MountDisk *r, struct options *ret, struct outcome *o)
 {
-    char data[1024];
-    unsigned long flags = mount_flags(r, data, sizeof(data));
-    const char *found = signature(device);
+    if (r->read_only)
+        ret->flags |= MS_RDONLY;
+    for (size_t i = 0; i < r->n_options; i++)
+        if (!options_add(ret, r->options[i]))
+            return fail(o, SF_INVALID_ARGUMENT, "disk %u:%u: mount option '%.64s' is empty, has a "
+                        "comma, or is too long", r->controller, r->lun, r->options[i]);
+    if (r->read_only && (ret->flags & MS_RDONLY) == 0)
+        return fail(o, SF_INVALID_ARGUMENT, "disk %u:%u is to be read-only: the option 'rw' cannot "
+                    "be", r->controller, r->lun);
+    return true;
+}
 
-    if (found == NULL && r->ensure_filesystem && !r->read_only) {
-        if (!make_filesystem(device, r->filesystem, o))
-            return false;
-        found = "ext4";
-    }
-    const char *type = r->filesystem[0] != '\0' ? r->filesystem : found;
-    if (type == NULL)
-        return fail(o, AGENT_FAILED_PRECONDITION,
-                    "disk %u:%u holds no file system that the guest knows (squashfs, erofs, ext4, "
-                    "xfs); make one, or ask for ensure_filesystem", r->controller, r->lun);
+static bool mount_there(const MountDisk *r, const char *device, const char *type, struct outcome *o)
+{
+    struct options options = {0};
+    if (!collect_options(r, &options, o))
+        return false;
     if (!make_directories(r->guest_path))
-        return fail(o, AGENT_UNAVAILABLE, "'%s': %s", r->guest_path, strerror(errno));
+        return fail(o, SF_UNAVAILABLE, "'%s': %s", r->guest_path, strerror(errno));
+
     modules_load(type);
-    if (mount(device, r->guest_path, type, flags, data) < 0)
-        return fail(o, AGENT_FAILED_PRECONDITION,
-                    "disk %u:%u: mount of %s (%s) on '%s' with options '%s': %s", r->controller,
-                    r->lun, device, type, r->guest_path, data, strerror(errno));
+    int log = kernel_log_open();
+    if (mount(device, r->guest_path, type, options.flags, options.data) < 0) {
+        int saved = errno;
+        char words[400];
+        kernel_log_read(log, words, sizeof(words));
+        rmdir(r->guest_path);
+        return fail(o, SF_FAILED_PRECONDITION,
+                    "disk %u:%u: %s on %s could not be mounted on '%s' (options '%s'): %s%s%s",
+                    r->controller, r->lun, type, device, r->guest_path, options.data,
+                    strerror(saved), words[0] != '\0' ? "; the kernel says: " : "", words);
+    }
+    if (log >= 0)
+        close(log);
     return true;
+}
+
+/* A repeat finds its own mount. */
+static bool is_mounted(const MountDisk *r, const char *device, bool *ret, struct outcome *o)
+{
+    struct stat at, of;
+
+    *ret = is_mount_point(r->guest_path);
+    if (!*ret)
+        return true;
+    if (stat(r->guest_path, &at) == 0 && stat(device, &of) == 0 && at.st_dev == of.st_rdev)
+        return true;
+    return fail(o, SF_ALREADY_EXISTS, "another disk is mounted on '%s'", r->guest_path);
 }
 
 bool disk_mount(const void *request, struct outcome *o)
 {
-    const Sandferry__V1__AgentMountDisk *r = request;
-    char device[NAME_MAX];
+    const MountDisk *r = request;
+    char device[SCSI_NAME_ROOM];
+    struct signature found;
+    bool mounted = false;
 
     if (r->encrypted)
-        return fail(o, AGENT_UNIMPLEMENTED, "this guest image has no disk encryption");
-    if (!r->block_device && !path_beneath(r->guest_path, MOUNTS_DIR))
-        return fail(o, AGENT_INVALID_ARGUMENT, "'%s' is not beneath " MOUNTS_DIR, r->guest_path);
-    if (!r->block_device && mounted(r->guest_path))
-        return snprintf(o->message, sizeof(o->message), "%s", r->guest_path) >= 0;
-    if (!find_device(r->controller, r->lun, r->partition, device, o))
+        return fail(o, SF_UNIMPLEMENTED, "disk %u:%u: this guest image cannot open encrypted disks; "
+                    "add it with encrypted unset", r->controller, r->lun);
+    if (!r->block_device && !path_beneath(r->guest_path, RUN_DIR))
+        return fail(o, SF_INVALID_ARGUMENT, "disk %u:%u: '%s' is no mount point beneath " RUN_DIR,
+                    r->controller, r->lun, r->guest_path);
+    if (!scsi_wait(r->controller, r->lun, r->partition, device, o))
         return false;
-    if (!r->block_device && !mount_device(r, device, o))
+    snprintf(o->text, sizeof(o->text), "%s", r->block_device ? device : r->guest_path);
+    if (r->block_device)
+        return true;
+    if (!is_mounted(r, device, &mounted, o) || mounted)
+        return mounted;
+    if (!read_signature(r, device, &found, o) || !judge(r, &found, o))
         return false;
-    /* With code 0 the text is the answer: see request.c. */
-    snprintf(o->message, sizeof(o->message), "%s", r->block_device ? device : r->guest_path);
-    return true;
+    if (found.kind == SIGNATURE_NONE && !make_filesystem(r, device, o))
+        return false;
+    return mount_there(r, device, found.kind == SIGNATURE_NONE ? "ext4" : found.name, o);
 }
 
 bool disk_unmount(const void *request, struct outcome *o)
 {
     const Sandferry__V1__AgentUnmountDisk *r = request;
 
-    if (!path_beneath(r->guest_path, MOUNTS_DIR))
-        return fail(o, AGENT_INVALID_ARGUMENT, "'%s' is not beneath " MOUNTS_DIR, r->guest_path);
+    if (!path_beneath(r->guest_path, RUN_DIR))
+        return fail(o, SF_INVALID_ARGUMENT, "'%s' is no mount point beneath " RUN_DIR,
+                    r->guest_path);
     if (umount2(r->guest_path, UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-        return fail(o, AGENT_FAILED_PRECONDITION, "unmount of '%s': %s; see what uses it",
+        return fail(o, SF_FAILED_PRECONDITION,
+                    "'%s' cannot be unmounted: %s; delete the containers that use it first",
                     r->guest_path, strerror(errno));
     rmdir(r->guest_path);
     return true;
 }
 
+/* The mount point that a disk, or a partition of it, is mounted on. */
+static bool find_mount(const char *disk, char *ret, size_t room)
+{
+    char line[2 * PATH_MAX], source[PATH_MAX], target[PATH_MAX];
+    size_t size = strlen(disk);
+    bool found = false;
+    FILE *mounts = fopen("/proc/self/mounts", "re");
+
+    if (mounts == NULL)
+        return false;
+    while (!found && fgets(line, sizeof(line), mounts) != NULL)
+        if (sscanf(line, "/dev/%4000s %4000s", source, target) == 2 &&
+            strncmp(source, disk, size) == 0 && strspn(source + size, "0123456789") ==
+            strlen(source + size))
+            found = snprintf(ret, room, "%s", target) > 0;
+    fclose(mounts);
+    return found;
+}
+
 bool disk_eject(const void *request, struct outcome *o)
 {
     const Sandferry__V1__AgentEjectDisk *r = request;
-    char path[PATH_MAX];
-    int host = find_host(r->controller);
+    char disk[SCSI_NAME_ROOM], path[PATH_MAX];
+    int host = scsi_host_of("/sys", r->controller);
 
-    if (host < 0)
-        return true;
-    snprintf(path, sizeof(path), "/sys/class/scsi_device/%d:0:0:%u/device/delete", host, r->lun);
-    if (!write_file(path, "1", 1) && errno != ENOENT)
-        return fail(o, AGENT_UNAVAILABLE, "disk %u:%u: %s", r->controller, r->lun, strerror(errno));
-    return true;
+    if (host >= 0 && scsi_disk_of("/sys", host, r->lun, disk) &&
+        find_mount(disk, path, sizeof(path)))
+        return fail(o, SF_FAILED_PRECONDITION,
+                    "disk %u:%u is mounted on '%.400s' in the guest: unmount it first",
+                    r->controller, r->lun, path);
+    return scsi_delete(r->controller, r->lun, o);
 }

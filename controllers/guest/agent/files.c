@@ -1,35 +1,16 @@
-#include "guest/agent/agent.h"
+#include "guest/agent/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool fail(struct outcome *o, enum agent_code code, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(o->message, sizeof(o->message), fmt, args);
-    va_end(args);
-    o->code = (uint32_t)code;
-    return false;
-}
-
-void agent_log(const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    fputs("sandferry-agent: ", stderr);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
-    va_end(args);
-}
+#define LETTERS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+#define TREE_DEEP 200 /* directories within each other that remove_tree() goes into */
 
 bool make_directories(const char *path)
 {
@@ -48,31 +29,36 @@ bool make_directories(const char *path)
     return mkdir(copy, 0755) == 0 || errno == EEXIST;
 }
 
+static bool write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        data += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
 bool write_file(const char *path, const void *data, size_t size)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return false;
 
-    const char *at = data;
-    while (size > 0) {
-        ssize_t n = write(fd, at, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            break;
-        at += n;
-        size -= (size_t)n;
-    }
+    bool ok = write_all(fd, data, size);
     int saved = errno;
-    bool closed = close(fd) == 0;
-    if (size > 0)
-        errno = saved;
-    return size == 0 && closed;
+    close(fd);
+    errno = saved;
+    return ok;
 }
 
 ssize_t read_file(const char *path, char *ret, size_t room)
 {
+    ret[0] = '\0';
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -85,19 +71,85 @@ ssize_t read_file(const char *path, char *ret, size_t room)
     return n;
 }
 
+static bool empty_directory(int parent, const char *name, dev_t device, int deep);
+
+static bool remove_entry(int parent, const char *name, dev_t device, int deep)
+{
+    struct stat st;
+
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT;
+    if (!S_ISDIR(st.st_mode))
+        return unlinkat(parent, name, 0) == 0;
+    if (st.st_dev != device) {
+        errno = EXDEV;
+        return false;
+    }
+    return empty_directory(parent, name, device, deep) && unlinkat(parent, name, AT_REMOVEDIR) == 0;
+}
+
+static bool empty_directory(int parent, const char *name, dev_t device, int deep)
+{
+    if (deep == 0) {
+        errno = ELOOP;
+        return false;
+    }
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    bool ok = true;
+    for (struct dirent *entry; ok && (entry = readdir(dir)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            ok = remove_entry(fd, entry->d_name, device, deep - 1);
+    int saved = errno;
+    closedir(dir);
+    errno = saved;
+    return ok;
+}
+
+bool remove_tree(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0)
+        return errno == ENOENT;
+    return remove_entry(AT_FDCWD, path, st.st_dev, TREE_DEEP);
+}
+
+bool is_mount_point(const char *path)
+{
+    char parent[PATH_MAX + 4];
+    struct stat at, above;
+
+    snprintf(parent, sizeof(parent), "%s/..", path);
+    return stat(path, &at) == 0 && stat(parent, &above) == 0 && at.st_dev != above.st_dev;
+}
+
 bool name_valid(const char *name)
 {
     size_t size = strlen(name);
 
-    return size > 0 && size <= 64 && name[0] != '.' && name[0] != '-' &&
-           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == size;
+    return size > 0 && size < NAME_ROOM && strchr(LETTERS, name[0]) != NULL &&
+           strspn(name, LETTERS "-_.+") == size;
 }
 
 bool path_beneath(const char *path, const char *root)
 {
-    size_t n = strlen(root);
+    size_t size = strlen(path), root_size = strlen(root);
 
-    return strncmp(path, root, n) == 0 && path[n] == '/' && strlen(path) < PATH_MAX &&
-           strstr(path, "//") == NULL && strstr(path, "/../") == NULL &&
-           (strlen(path) < 3 || strcmp(path + strlen(path) - 3, "/..") != 0);
+    if (size >= PATH_MAX - NAME_ROOM || strncmp(path, root, root_size) != 0 ||
+        path[root_size] != '/' || strspn(path, LETTERS "-_.+/@ ") != size)
+        return false;
+    for (const char *part = path + root_size; *part != '\0';) {
+        part++; /* its '/' */
+        size_t n = strcspn(part, "/");
+        if (n == 0 || n > NAME_MAX || strncmp(part, ".", n) == 0 || strncmp(part, "..", n) == 0)
+            return false;
+        part += n;
+    }
+    return true;
 }

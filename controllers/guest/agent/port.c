@@ -1,23 +1,25 @@
-/* The virtio-serial port: bytes between the port and the channel. */
-#include "guest/agent/agent.h"
+#include "guest/agent/port.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/agent/files.h"
+#include "guest/agent/outcome.h"
+#include "guest/agent/request.h"
 #include "guest/channel.h"
 
 #define PORT_NAME "sandferry.agent"
+#define RESERVE   ((size_t)1024 * 1024) /* bytes of the channel's window that output leaves free */
 
 static int fd = -1;
-static bool host_away = true;
+static bool host_away = true, broken;
 static struct channel *channel;
 
 static bool is_our_port(const char *name)
@@ -31,29 +33,52 @@ static bool is_our_port(const char *name)
     return strcmp(text, PORT_NAME) == 0;
 }
 
-bool port_open(void)
+static int find_port(void)
 {
     DIR *ports = opendir("/sys/class/virtio-ports");
-    if (ports == NULL)
-        return false;
+    int found = -1;
 
-    for (struct dirent *entry; fd < 0 && (entry = readdir(ports)) != NULL;) {
+    if (ports == NULL)
+        return -1;
+    for (struct dirent *entry; found < 0 && (entry = readdir(ports)) != NULL;) {
         char path[300];
         if (entry->d_name[0] == '.' || !is_our_port(entry->d_name))
             continue;
         snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-        fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        found = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     }
     closedir(ports);
-    if (fd >= 0 && channel == NULL)
+    return found;
+}
+
+/* SIGIO tells of a host that comes; one that is there needs none. */
+static void ask_for_signals(bool ask)
+{
+    fcntl(fd, F_SETOWN, getpid());
+    fcntl(fd, F_SETFL, O_NONBLOCK | (ask ? O_ASYNC : 0));
+}
+
+bool port_open(void)
+{
+    if (channel == NULL)
         channel = channel_new();
-    return fd >= 0 && channel != NULL;
+    if (fd < 0)
+        fd = find_port();
+    if (fd < 0 || channel == NULL)
+        return false;
+    ask_for_signals(true);
+    port_look();
+    return true;
 }
 
 int port_fd(void)
 {
-    /* While the host is away poll() would return at once, with POLLHUP, for ever. */
     return host_away ? -1 : fd;
+}
+
+bool port_host_away(void)
+{
+    return host_away;
 }
 
 short port_wants(void)
@@ -68,33 +93,48 @@ static void write_out(void)
     const void *data;
     size_t size;
 
-    while ((data = channel_output(channel, &size)) != NULL) {
+    while (!host_away && (data = channel_output(channel, &size)) != NULL) {
         ssize_t n = write(fd, data, size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return; /* full, or the host is away: poll() tells */
+            return; /* full, or the host is going away: poll() tells */
         channel_wrote(channel, (size_t)n);
     }
 }
 
-static void find_host(void)
+/* Early in the boot there may be no random numbers yet; nobody is there to guess them either. */
+static uint64_t new_nonce(void)
 {
     uint64_t nonce = 0;
+    struct timespec now;
 
-    if (getrandom(&nonce, sizeof(nonce), GRND_NONBLOCK) != (ssize_t)sizeof(nonce))
-        nonce = (uint64_t)getpid() ^ (uint64_t)time(NULL) << 20; /* early in the boot */
-    host_away = false;
-    channel_connect(channel, nonce);
-    write_out();
+    if (getrandom(&nonce, sizeof(nonce), GRND_NONBLOCK) == (ssize_t)sizeof(nonce))
+        return nonce;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return ((uint64_t)now.tv_nsec * UINT64_C(0x9E3779B97F4A7C15)) ^ (uint64_t)now.tv_sec;
 }
 
 static void lose_host(void)
 {
     host_away = true;
     channel_disconnect(channel);
+    ask_for_signals(true);
 }
 
+void port_look(void)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
+
+    if (!host_away || poll(&p, 1, 0) != 1 || (p.revents & POLLHUP) != 0)
+        return;
+    host_away = false;
+    ask_for_signals(false);
+    channel_connect(channel, new_nonce());
+    write_out();
+}
+
+/* The request is unpacked, which copies it, before anything is sent. */
 static void take_in(const uint8_t *data, size_t size)
 {
     struct channel_message message;
@@ -106,70 +146,42 @@ static void take_in(const uint8_t *data, size_t size)
     }
     while ((result = channel_receive(channel, &message)) == CHANNEL_MESSAGE)
         request_take(message.data, message.size);
-    if (result == CHANNEL_BROKEN)
-        agent_log("the host is not the one that this guest knows: %s, continuing",
+    if (result == CHANNEL_BROKEN && !broken)
+        agent_log("the host is not the one that this guest knows: %s; it gets no answer",
                   channel_problem(channel));
+    broken = result == CHANNEL_BROKEN;
 }
 
 static void read_in(void)
 {
     static uint8_t buffer[64 * 1024];
+    ssize_t n = read(fd, buffer, sizeof(buffer));
 
-    for (;;) {
-        ssize_t n = read(fd, buffer, sizeof(buffer));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return;
-        if (n == 0) {
-            lose_host();
-            return;
-        }
+    if (n > 0)
         take_in(buffer, (size_t)n);
-    }
+    else if (n == 0)
+        lose_host();
 }
 
 void port_ready(short revents)
 {
-    if ((revents & POLLHUP) != 0 && (revents & POLLIN) == 0) {
-        lose_host();
-        return;
-    }
     if ((revents & POLLIN) != 0)
         read_in();
-    if (!host_away)
-        write_out();
+    else if ((revents & POLLHUP) != 0)
+        lose_host();
+    write_out();
 }
 
-void port_tick(void)
+bool port_has_room(void)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
-
-    if (host_away && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) == 0)
-        find_host();
+    return channel_has_room(channel, RESERVE);
 }
 
-bool port_host_away(void)
+bool port_send(const uint8_t *message, size_t size)
 {
-    return host_away;
-}
+    bool ok = channel_send(channel, message, size);
 
-bool port_has_room(size_t size)
-{
-    return channel_has_room(channel, size + 4096);
-}
-
-bool port_send(const Sandferry__V1__AgentMessage *message)
-{
-    size_t size = sandferry__v1__agent_message__get_packed_size(message);
-    uint8_t *data = malloc(size > 0 ? size : 1);
-    if (data == NULL)
-        return false;
-
-    sandferry__v1__agent_message__pack(message, data);
-    bool ok = channel_send(channel, data, size);
-    free(data);
-    if (ok && !host_away)
+    if (ok)
         write_out();
     return ok;
 }

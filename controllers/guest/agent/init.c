@@ -1,0 +1,84 @@
+#include "guest/agent/init.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest/agent/container.h"
+#include "guest/agent/outcome.h"
+
+#define ROOT "/newroot"
+
+/* clang-format off */
+static const struct {
+    const char *type, *target, *options;
+    unsigned long flags;
+} mounts[] = {
+    { "proc",     "/proc",          NULL,                      MS_NOSUID | MS_NODEV | MS_NOEXEC },
+    { "sysfs",    "/sys",           NULL,                      MS_NOSUID | MS_NODEV | MS_NOEXEC },
+    { "devtmpfs", "/dev",           "mode=0755",               MS_NOSUID                        },
+    { "devpts",   "/dev/pts",       "ptmxmode=0666,mode=0620", MS_NOSUID | MS_NOEXEC            },
+    { "tmpfs",    "/dev/shm",       "mode=1777",               MS_NOSUID | MS_NODEV             },
+    { "tmpfs",    "/run",           "mode=0755",               MS_NOSUID | MS_NODEV             },
+    { "tmpfs",    "/tmp",           "mode=1777",               MS_NOSUID | MS_NODEV             },
+    { "cgroup2",  "/sys/fs/cgroup", NULL,                      MS_NOSUID | MS_NODEV | MS_NOEXEC },
+};
+
+static const char *const links[][2] = {
+    { "usr/bin",   ROOT "/bin"   },
+    { "usr/bin",   ROOT "/sbin"  },
+    { "usr/lib",   ROOT "/lib"   },
+    { "usr/lib64", ROOT "/lib64" },
+};
+/* clang-format on */
+
+static bool bind(const char *source, const char *target)
+{
+    return mkdir(target, 0755) == 0 && mount(source, target, NULL, MS_BIND, NULL) == 0;
+}
+
+/*
+ * pivot_root, which crun needs, cannot leave the kernel's first file system. So an empty one becomes
+ * the root, once, and sees what is in the first through bind mounts: nothing is copied.
+ */
+static bool leave_first_root(void)
+{
+    if (mkdir(ROOT, 0755) < 0 || mount("tmpfs", ROOT, "tmpfs", 0, "mode=0755,size=1m") < 0)
+        return false;
+    if (!bind("/usr", ROOT "/usr") || !bind("/etc", ROOT "/etc"))
+        return false;
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+        if (symlink(links[i][0], links[i][1]) < 0)
+            return false;
+    return chdir(ROOT) == 0 && mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0 &&
+           chdir("/") == 0;
+}
+
+static void mount_all(void)
+{
+    for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+        mkdir(mounts[i].target, 0755);
+        if (mount(mounts[i].type, mounts[i].target, mounts[i].type, mounts[i].flags,
+                  mounts[i].options) < 0)
+            agent_log("'%s' could not be mounted: %s, continuing", mounts[i].target,
+                      strerror(errno));
+    }
+}
+
+void init_guest(void)
+{
+    umask(022);
+    setenv("PATH", "/usr/bin:/bin", 1);
+    if (!leave_first_root())
+        agent_log("the first root could not be left: %s; containers will not start, continuing",
+                  strerror(errno));
+    mount_all();
+    make_directories(MOUNTS_DIR);
+    make_directories(PODS_DIR);
+    make_directories(CONTAINERS_DIR);
+}

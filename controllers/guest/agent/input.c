@@ -1,0 +1,103 @@
+/* What the host gives a process to read. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "guest/agent/process.h"
+#include "guest/agent/reply.h"
+
+#define AT_ONCE_MAX ((size_t)64 * 1024)
+#define HELD_MAX    ((size_t)256 * 1024) /* bytes kept for a process that does not read */
+#define HELD_LOW    ((size_t)128 * 1024) /* the host may send more */
+
+#define TERMINAL_EOF 4 /* ^D */
+
+static void answer(struct process *p)
+{
+    Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
+    Sandferry__V1__AgentInputReply input = SANDFERRY__V1__AGENT_INPUT_REPLY__INIT;
+    uint64_t call = p->in.call;
+
+    input.offset = p->in.offset;
+    reply.body_case = SANDFERRY__V1__AGENT_REPLY__BODY_INPUT;
+    reply.input = &input;
+    p->in.call = 0;
+    reply_send(call, &(struct outcome){0}, &reply);
+}
+
+static void close_input(struct input *in)
+{
+    if (in->fd >= 0)
+        close(in->fd);
+    in->fd = -1;
+    free(in->held);
+    in->held = NULL;
+    in->size = 0;
+}
+
+void input_pump(struct process *p)
+{
+    struct input *in = &p->in;
+
+    while (in->fd >= 0 && in->size > 0) {
+        ssize_t n = write(in->fd, in->held, in->size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN && !p->ended)
+            break;
+        if (n < 0) {
+            close_input(in); /* nobody reads any more: what it was given is gone, as in any pipe */
+            break;
+        }
+        in->size -= (size_t)n;
+        memmove(in->held, in->held + n, in->size);
+    }
+    if (in->closing && in->size == 0 && !p->terminal)
+        close_input(in);
+    if (in->call != 0 && in->size <= HELD_LOW)
+        answer(p);
+}
+
+static bool check(const struct process *p, const Sandferry__V1__AgentInput *r, struct outcome *o)
+{
+    if (p->in.call != 0)
+        return fail(o, SF_UNAVAILABLE,
+                    "container '%s' has not read its earlier input yet; try again", r->container_id);
+    if (p->in.closing || p->in.fd < 0 || p->ended)
+        return fail(o, SF_FAILED_PRECONDITION, "the standard input of container '%s' is closed",
+                    r->container_id);
+    if (r->data.len > AT_ONCE_MAX || p->in.size + r->data.len + 1 > HELD_MAX)
+        return fail(o, SF_INVALID_ARGUMENT, "%zu bytes of input at once: at most %zu", r->data.len,
+                    AT_ONCE_MAX);
+    return true;
+}
+
+static bool hold(struct input *in, const void *data, size_t size, struct outcome *o)
+{
+    uint8_t *grown = realloc(in->held, in->size + size + 1);
+
+    if (grown == NULL)
+        return fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no memory for input");
+    in->held = grown;
+    if (size > 0)
+        memcpy(in->held + in->size, data, size);
+    in->size += size;
+    return true;
+}
+
+void input_take(struct process *p, uint64_t call, const Sandferry__V1__AgentInput *r)
+{
+    static const uint8_t end = TERMINAL_EOF;
+    struct outcome o = {0};
+
+    if (!check(p, r, &o) || !hold(&p->in, r->data.data, r->data.len, &o) ||
+        (r->close && p->terminal && !hold(&p->in, &end, 1, &o))) {
+        reply_outcome(call, &o);
+        return;
+    }
+    p->in.offset += r->data.len;
+    p->in.closing = r->close;
+    p->in.call = call;
+    input_pump(p);
+}

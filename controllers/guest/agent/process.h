@@ -1,0 +1,77 @@
+#ifndef AGENT_PROCESS_H
+#define AGENT_PROCESS_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "guest/agent/files.h"
+#include "guest/agent/outcome.h"
+#include "guest/agent/window.h"
+#include "sandferry/v1/agent.pb-c.h"
+
+/* Processes of containers that the host knows: for now the init process of each. */
+
+struct output {
+    int fd; /* the agent's end of the pipe; -1: closed, and the host has been told */
+    struct window window;
+    bool ready; /* it may have bytes: not poll()ed until a read has found none */
+};
+
+struct input {
+    int fd; /* -1: closed */
+    uint8_t *held; /* owned: what the pipe has not taken yet */
+    size_t size;
+    uint64_t offset; /* bytes taken from the host in all */
+    bool closing;
+    uint64_t call; /* the request that is answered when there is room; 0: none */
+};
+
+struct process {
+    char container_id[NAME_ROOM], exec_id[NAME_ROOM];
+    pid_t pid; /* 0: not made yet */
+    bool terminal;
+    int child_fds[3];      /* the process's ends, until it is made; -1 */
+    int console_listener;  /* where crun hands over a terminal; -1 */
+    struct output out[2];  /* stdout, stderr */
+    struct input in;
+    bool ended, ended_told;
+    bool forgotten; /* goes when its end has been told */
+    uint32_t exit_code;
+    int64_t ended_at_ns;
+};
+
+/* ---- process.c: the table ---- */
+
+/* One that is to be made. NULL: see the outcome. Owned by the table. */
+struct process *process_new(const char *container_id, const char *exec_id, bool terminal,
+                            struct outcome *o);
+struct process *process_find(const char *container_id, const char *exec_id); /* NULL: none */
+/* @pid 0: it could not be made, and is forgotten. */
+void process_made(struct process *p, pid_t pid);
+void process_forget(const char *container_id);
+
+bool process_signal(const Sandferry__V1__AgentSignal *request, struct outcome *o);
+void process_kill_all(void);
+void process_child_ended(pid_t pid, int status);
+
+int process_poll(struct pollfd *fds, int room);
+void process_ready(const struct pollfd *fd);
+/* Moves what can be moved, in both directions. True: there is more to do at once. */
+bool process_pump(void);
+
+/* Where crun is to hand over the terminal of a process that is being made. */
+void process_console_path(const struct process *p, char *ret, size_t room);
+
+/* ---- output.c ---- */
+void output_pump(struct process *p);
+bool output_wants(const struct output *out);  /* to be poll()ed */
+bool output_ready(const struct output *out);  /* to be pumped again */
+void output_tell_end(struct process *p);
+
+/* ---- input.c ---- */
+void input_take(struct process *p, uint64_t call, const Sandferry__V1__AgentInput *request);
+void input_pump(struct process *p);
+
+#endif
