@@ -191,14 +191,15 @@ static void sort_keys(struct keys *keys)
         qsort(keys->list, keys->n, sizeof(*keys->list), by_text);
 }
 
-/* The first key that is not less than @key. */
-static size_t lower_bound(const struct keys *keys, const char *key)
+/* How many keys are less than @key; with @or_equal, how many are not greater. */
+static size_t bound(const struct keys *keys, const char *key, bool or_equal)
 {
     size_t low = 0, high = keys->n;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (strcmp(keys->list[middle], key) < 0)
+        int order = strcmp(keys->list[middle], key);
+        if (order < 0 || (or_equal && order == 0))
             low = middle + 1;
         else
             high = middle;
@@ -206,13 +207,10 @@ static size_t lower_bound(const struct keys *keys, const char *key)
     return low;
 }
 
+/* Never a walk over equal keys: a snapshot from outside may have as many as it likes. */
 static size_t count_equal(const struct keys *keys, const char *key)
 {
-    size_t first = lower_bound(keys, key), n = 0;
-
-    while (first + n < keys->n && strcmp(keys->list[first + n], key) == 0)
-        n++;
-    return n;
+    return bound(keys, key, true) - bound(keys, key, false);
 }
 
 /* Whether there is a key with the same first part: if not, the row for that part alone says so. */
@@ -225,7 +223,7 @@ static bool first_part_known(const struct keys *keys, const char *key)
     SF_CLEANUP(sf_freep) char *first = strndup(key, (size_t)(joint - key) + 1);
     if (first == NULL)
         return true;
-    size_t i = lower_bound(keys, first);
+    size_t i = bound(keys, first, false);
     return i < keys->n && strncmp(keys->list[i], first, strlen(first)) == 0;
 }
 

@@ -11,6 +11,9 @@ typedef Sandferry__V1__SandboxSnapshot snapshot;
 
 #define DEPTHS 4
 
+/* A sound snapshot has no more. One that names things twice could draw them in every pairing. */
+#define NODES_MAX SF_SNAPSHOT_ELEMENTS_MAX
+
 /* One line of the tree. */
 struct node {
     unsigned depth;    /* below DEPTHS */
@@ -36,37 +39,52 @@ static void nodes_done(struct nodes *nodes)
     free(nodes->list);
 }
 
+static bool full(const struct nodes *nodes)
+{
+    return nodes->broken || nodes->n > NODES_MAX;
+}
+
+/* Takes @text over. */
+static void append(struct nodes *nodes, unsigned depth, char *text)
+{
+    bool grows = (nodes->n & (nodes->n - 1)) == 0; /* at 0, 1, 2, 4, ... */
+    size_t room = nodes->n > 0 ? nodes->n * 2 : 1;
+    struct node *list = grows ? realloc(nodes->list, room * sizeof(*list)) : nodes->list;
+
+    if (list != NULL)
+        nodes->list = list;
+    nodes->broken = list == NULL || text == NULL;
+    if (nodes->broken)
+        free(text);
+    else
+        list[nodes->n++] = (struct node){.depth = depth, .text = text};
+}
+
 static void add(struct nodes *nodes, unsigned depth, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 static void add(struct nodes *nodes, unsigned depth, const char *fmt, ...)
 {
-    struct node *grown =
-        nodes->broken || (nodes->n & (nodes->n - 1)) != 0
-            ? nodes->list
-            : realloc(nodes->list, (nodes->n > 0 ? nodes->n * 2 : 1) * sizeof(*grown));
-    if (grown == NULL || nodes->broken) {
-        nodes->broken = true;
+    struct sf_text text = {0};
+    va_list args;
+
+    if (full(nodes))
+        return;
+    if (nodes->n == NODES_MAX) {
+        append(nodes, 1, strdup("and more"));
         return;
     }
-    nodes->list = grown;
-
-    SF_CLEANUP(sf_text_done) struct sf_text text = {0};
-    va_list args;
     va_start(args, fmt);
     sf_text_addv(&text, fmt, args);
     va_end(args);
-    struct node node = {.depth = depth, .text = sf_text_take(&text)};
-    nodes->broken = node.text == NULL;
-    if (!nodes->broken)
-        nodes->list[nodes->n++] = node;
+    append(nodes, depth, sf_text_take(&text));
 }
 
 /* Of the line that was added last; @name and @link are taken over. */
 static void set_name(struct nodes *nodes, char *name)
 {
     nodes->broken |= name == NULL;
-    if (nodes->broken)
+    if (full(nodes))
         free(name);
     else
         nodes->list[nodes->n - 1].name = name;
@@ -75,7 +93,7 @@ static void set_name(struct nodes *nodes, char *name)
 static void set_link(struct nodes *nodes, char *link)
 {
     nodes->broken |= link == NULL;
-    if (nodes->broken)
+    if (full(nodes))
         free(link);
     else
         nodes->list[nodes->n - 1].link = link;
@@ -222,6 +240,8 @@ static void add_process(struct nodes *nodes, const Sandferry__V1__Process *p)
 
 static void add_container(struct nodes *nodes, const snapshot *s, const Sandferry__V1__Container *c)
 {
+    if (full(nodes))
+        return;
     add(nodes, 2, "container '%s': %s", c->container_id, STAGE(container, c->stage));
     for (size_t i = 0; c->layers != NULL && i < c->layers->n_read_only; i++)
         add_disk_link(nodes, s, "layer", c->layers->read_only[i]->reservation_id);
@@ -235,7 +255,7 @@ static void add_container(struct nodes *nodes, const snapshot *s, const Sandferr
         add(nodes, 3, "holds: device '%s'", c->device_ids[i]);
         set_link(nodes, sf_format("device %s", c->device_ids[i]));
     }
-    for (size_t i = 0; s->process != NULL && i < s->process->n_processes; i++)
+    for (size_t i = 0; s->process != NULL && i < s->process->n_processes && !full(nodes); i++)
         if (strcmp(s->process->processes[i]->container_id, c->container_id) == 0)
             add_process(nodes, s->process->processes[i]);
 }
@@ -256,11 +276,13 @@ static void add_network(struct nodes *nodes, const Sandferry__V1__NetworkNamespa
 
 static void add_pod(struct nodes *nodes, const snapshot *s, const char *pod_id)
 {
+    if (full(nodes))
+        return;
     add(nodes, 1, "pod '%s'", pod_id);
     for (size_t i = 0; s->network != NULL && i < s->network->n_namespaces; i++)
         if (strcmp(s->network->namespaces[i]->pod_id, pod_id) == 0)
             add_network(nodes, s->network->namespaces[i]);
-    for (size_t i = 0; i < s->container->n_containers; i++)
+    for (size_t i = 0; i < s->container->n_containers && !full(nodes); i++)
         if (strcmp(s->container->containers[i]->pod_id, pod_id) == 0)
             add_container(nodes, s, s->container->containers[i]);
 }
@@ -341,36 +363,59 @@ char *sf_snapshot_to_tree(const snapshot *s)
     return nodes.broken ? NULL : sf_text_take(&out);
 }
 
-static bool find_name(const struct nodes *nodes, const char *name, size_t *ret)
+static int by_name(const void *a, const void *b)
 {
-    for (size_t i = 0; i < nodes->n; i++) {
-        if (nodes->list[i].name != NULL && strcmp(nodes->list[i].name, name) == 0) {
-            *ret = i;
-            return true;
-        }
-    }
-    return false;
+    return strcmp((*(struct node *const *)a)->name, (*(struct node *const *)b)->name);
+}
+
+/* The nodes that have a name, sorted by it. The caller's; NULL: no memory. */
+static struct node **sort_names(struct nodes *nodes, size_t *ret_n)
+{
+    struct node **names = calloc(nodes->n + 1, sizeof(struct node *));
+    size_t n = 0;
+
+    for (size_t i = 0; names != NULL && i < nodes->n; i++)
+        if (nodes->list[i].name != NULL)
+            names[n++] = &nodes->list[i];
+    if (n > 0)
+        qsort(names, n, sizeof(struct node *), by_name);
+    *ret_n = n;
+    return names;
+}
+
+static void add_link(struct sf_text *out, const struct nodes *nodes, struct node **names, size_t n,
+                     size_t from)
+{
+    const struct node key = {.name = nodes->list[from].link}, *wanted = &key;
+    struct node **to = key.name != NULL && n > 0
+                           ? bsearch(&wanted, names, n, sizeof(struct node *), by_name)
+                           : NULL;
+
+    if (to != NULL)
+        sf_text_add(out, "    n%zu -> n%zu [style=dashed, constraint=false];\n", from,
+                    (size_t)(*to - nodes->list));
 }
 
 char *sf_snapshot_to_dot(const snapshot *s)
 {
     SF_CLEANUP(nodes_done) struct nodes nodes = {0};
     SF_CLEANUP(sf_text_done) struct sf_text out = {0};
-    size_t last[DEPTHS] = {0}; /* the latest node of each depth */
+    size_t n_names, last[DEPTHS] = {0}; /* the latest node of each depth */
 
     collect(&nodes, s);
+    SF_CLEANUP(sf_freep) struct node **names = sort_names(&nodes, &n_names);
+    if (names == NULL)
+        return NULL;
     sf_text_add(&out, "digraph snapshot {\n    rankdir=LR;\n    node [shape=box];\n");
     for (size_t i = 0; i < nodes.n; i++) {
         const struct node *node = &nodes.list[i];
-        size_t to;
         sf_text_add(&out, "    n%zu [label=\"", i);
         add_printable(&out, node->text, true);
         sf_text_add(&out, "\"];\n");
         if (node->depth > 0)
             sf_text_add(&out, "    n%zu -> n%zu;\n", last[node->depth - 1], i);
         last[node->depth] = i;
-        if (node->link != NULL && find_name(&nodes, node->link, &to))
-            sf_text_add(&out, "    n%zu -> n%zu [style=dashed, constraint=false];\n", i, to);
+        add_link(&out, &nodes, names, n_names, i);
     }
     sf_text_add(&out, "}\n");
     return nodes.broken ? NULL : sf_text_take(&out);

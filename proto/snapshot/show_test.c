@@ -59,6 +59,34 @@ START_TEST(anything_can_be_shown)
 }
 END_TEST
 
+/* Many containers with one id, many processes in each: every pairing would be drawn. */
+START_TEST(a_drawing_is_bounded)
+{
+    enum { N = 400 };
+    Sandferry__V1__SandboxSnapshot s = SANDFERRY__V1__SANDBOX_SNAPSHOT__INIT;
+    Sandferry__V1__ContainerSection containers = SANDFERRY__V1__CONTAINER_SECTION__INIT;
+    Sandferry__V1__ProcessSection processes = SANDFERRY__V1__PROCESS_SECTION__INIT;
+    Sandferry__V1__Pod pod = SANDFERRY__V1__POD__INIT, *pods[] = {&pod};
+    Sandferry__V1__Container c = SANDFERRY__V1__CONTAINER__INIT, *all[N];
+    Sandferry__V1__Process p = SANDFERRY__V1__PROCESS__INIT, *every[N];
+    for (int i = 0; i < N; i++) {
+        all[i] = &c;
+        every[i] = &p;
+    }
+    s.container = &containers;
+    s.process = &processes;
+    containers.pods = pods;
+    containers.n_pods = 1;
+    containers.containers = all;
+    processes.processes = every;
+    containers.n_containers = processes.n_processes = N;
+
+    SF_CLEANUP(sf_freep) char *tree = sf_snapshot_to_tree(&s), *dot = sf_snapshot_to_dot(&s);
+    ck_assert_ptr_nonnull(dot);
+    ck_assert_str_eq(tree + strlen(tree) - strlen("└── and more\n"), "└── and more\n");
+}
+END_TEST
+
 static void check_json(const ProtobufCMessage *m, const char *want)
 {
     json_t *json = sf_message_to_json(m);
@@ -128,6 +156,7 @@ static TCase *cases(void)
     TCase *t = tcase_create("show");
     tcase_add_loop_test(t, golden_looks_as_kept, 0, sizeof(views) / sizeof(views[0]));
     tcase_add_test(t, anything_can_be_shown);
+    tcase_add_test(t, a_drawing_is_bounded);
     tcase_add_test(t, times_are_written_as_the_mapping_says);
     tcase_add_test(t, defaults_are_left_out);
     tcase_add_test(t, numbers_keep_all_their_digits);
