@@ -18,7 +18,8 @@
 
 struct memory {
     struct memory_reference reference;
-    struct lease lease; /* as it is on disk, or is about to be */
+    struct lease lease;  /* as it is on disk, or is about to be */
+    struct lease before; /* as it was before the last advance */
     int root, directory, ram, lock;
     bool locked;
     struct run_user user;
@@ -75,6 +76,7 @@ void memory_free(struct memory *m)
     closep(&m->directory);
     closep(&m->root);
     lease_done(&m->lease);
+    lease_done(&m->before);
     free(m);
 }
 
@@ -372,20 +374,29 @@ bool memory_take(struct memory *m, struct sf_error **err)
 
 bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err)
 {
-    SF_CLEANUP(sf_freep) char *conversation = NULL;
-    struct lease old = m->lease;
+    struct lease next = m->lease;
 
-    m->reference.generation++;
-    fill_lease(m, sandbox);
-    m->lease.state_sha256[0] = '\0';
-    m->lease.conversation = NULL;
-    if (!lease_write(m->directory, &m->lease, err)) {
-        m->reference.generation--;
-        m->lease = old;
+    next.generation++;
+    next.state_sha256[0] = '\0';
+    next.conversation = NULL;
+    snprintf(next.sandbox, sizeof(next.sandbox), "%s", sandbox);
+    if (!lease_write(m->directory, &next, err))
         return false;
-    }
-    conversation = old.conversation;
-    unlinkat(m->directory, "state", 0);
+    lease_done(&m->before);
+    m->before = m->lease;
+    m->lease = next;
+    m->reference.generation = next.generation;
+    return true;
+}
+
+bool memory_retreat(struct memory *m, struct sf_error **err)
+{
+    if (!lease_write(m->directory, &m->before, err))
+        return false;
+    lease_done(&m->lease);
+    m->lease = m->before;
+    m->before = (struct lease){0};
+    m->reference.generation = m->lease.generation;
     return true;
 }
 
@@ -417,6 +428,7 @@ bool memory_saved(struct memory *m, const char *conversation, struct sf_error **
     if (conversation != NULL && (m->lease.conversation = strdup(conversation)) == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     fill_lease(m, NULL);
+    lease_done(&m->before);
     if (lease_digest(fd, m->lease.state_sha256, err) && lease_write(m->directory, &m->lease, err))
         return true;
     m->lease.state_sha256[0] = '\0';

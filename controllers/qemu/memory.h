@@ -14,7 +14,7 @@
  * Guest RAM, which a hand-off leaves where it is, and the right to run it.
  *
  *     ROOT/<memory id>/ram       guest RAM, mapped shared by QEMU
- *     ROOT/<memory id>/state     device state, written by a save, gone once the guest runs
+ *     ROOT/<memory id>/state     device state, written by a save; stale once the guest has run
  *     ROOT/<memory id>/lease     JSON; written beside, synced, renamed
  *     ROOT/<family id>.lock      locked by whoever may run any memory of the family
  *
@@ -62,8 +62,11 @@ int memory_lock(const struct memory *m); /* for QEMU to inherit */
  */
 bool memory_take(struct memory *m, struct sf_error **err);
 
-/* The processors are to run: the next generation, durably, and no device state. Needs the lock. */
+/* The processors are to run: the next generation, durably; the device state counts no more. Needs
+ * the lock, and a memory_take() or memory_saved() before it. */
 bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err);
+/* They have not run after all: takes the last advance back, and the device state counts again. */
+bool memory_retreat(struct memory *m, struct sf_error **err);
 
 /* The device state, to write (made anew) or to read; the caller's; -1. */
 int memory_state_create(struct memory *m, struct sf_error **err);
@@ -76,8 +79,8 @@ int memory_state_open(struct memory *m, struct sf_error **err);
  */
 bool memory_saved(struct memory *m, const char *conversation, struct sf_error **err);
 
-/* As if it had not been advanced: the snapshot of that generation fits again. For the next
- * memory_saved(). */
+/* They have run, and stand still again: the next memory_saved() is for the generation before, whose
+ * snapshot then fits again. */
 void memory_step_back(struct memory *m);
 
 /* What memory_saved() was given when the memory was last saved; NULL: nothing. After take. */

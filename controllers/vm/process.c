@@ -1,0 +1,257 @@
+/* What runs: the QEMU process, its control socket, the agent's line, and the thread for events. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "qemu/probe.h"
+#include "vm.h"
+
+#define QMP_START_TIMEOUT_MS 20000
+
+static inline void closep(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+/* ---- the guest image ---- */
+
+/* A name beneath the image directory, or a path beneath one of the daemon's roots. */
+static char *image_path(const struct vm *vm, const char *file, bool *ret_ours,
+                        struct sf_error **err)
+{
+    const char *image = vm->options.image;
+    char *path = NULL;
+
+    *ret_ours = image[0] != '/';
+    if (image[0] == '\0')
+        path = sf_format("%s/%s", vm_setting("image-dir"), file);
+    else if (!*ret_ours)
+        path = sf_format("%s/%s", image, file);
+    else if (!sf_id_valid(image))
+        sf_fail(err, SF_INVALID_ARGUMENT,
+                "image '%.80s' is neither the name of a directory beneath the image directory nor "
+                "a whole path",
+                image);
+    else
+        path = sf_format("%s/%s/%s", vm_setting("image-dir"), image, file);
+    return path;
+}
+
+static int open_image(const struct vm *vm, const char *file, struct sf_error **err)
+{
+    bool ours;
+    SF_CLEANUP(sf_freep) char *path = image_path(vm, file, &ours, err);
+    if (path == NULL)
+        return -1;
+    int fd = ours ? open(path, O_RDONLY | O_CLOEXEC) : sf_path_open(path, O_RDONLY, err);
+    if (fd < 0 && ours)
+        sf_fail(err, SF_FAILED_PRECONDITION,
+                "there is no guest image: '%s' cannot be opened (%s); make one with ./dev image, "
+                "or name its directory with --image-dir",
+                path, strerror(errno));
+    return fd;
+}
+
+/* ---- starting ---- */
+
+/* The descriptors that QEMU inherits, and where its sockets are. */
+struct start {
+    int directory, qmp, agent, kernel, initrd;
+};
+
+static void start_done(struct start *s)
+{
+    closep(&s->directory);
+    closep(&s->qmp);
+    closep(&s->agent);
+    closep(&s->kernel);
+    closep(&s->initrd);
+}
+
+static bool start_open(struct vm *vm, bool incoming, struct start *s, struct sf_error **err)
+{
+    const char *directory = sf_sandbox_directory(vm->base.sandbox);
+
+    s->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->directory < 0)
+        return sf_fail(err, SF_UNAVAILABLE, "directory '%s' cannot be opened: %s", directory,
+                       strerror(errno));
+    if ((s->qmp = run_listen(s->directory, "qmp", err)) < 0 ||
+        (s->agent = run_listen(s->directory, "agent", err)) < 0)
+        return false;
+    return incoming || ((s->kernel = open_image(vm, "vmlinux", err)) >= 0 &&
+                        (s->initrd = open_image(vm, "initrd", err)) >= 0);
+}
+
+static bool start_qemu(struct vm *vm, const struct start *s, bool incoming, struct sf_error **err)
+{
+    char guid[SF_GUID_SIZE];
+    struct run_user user;
+    if (!sf_guid_new(guid))
+        return sf_fail(err, SF_UNAVAILABLE, "no entropy");
+    if (!run_user_find(vm_setting("qemu-user"), &user, err))
+        return false;
+    const struct probe *probe = probe_qemu(vm_setting("qemu"), &user, err);
+    if (probe == NULL)
+        return false;
+    snprintf(vm->qemu_version, sizeof(vm->qemu_version), "%s", probe->version);
+
+    struct document_launch launch = {
+        .program = probe->program,
+        .name = vm_id(vm),
+        .ram_fd = memory_ram(vm->memory),
+        .qmp_fd = s->qmp,
+        .agent_fd = s->agent,
+        .kernel_fd = s->kernel,
+        .initrd_fd = s->initrd,
+        .generation_guid = guid,
+        .incoming = incoming,
+        .filter = true,
+    };
+    char **arguments = document_arguments(&vm->document, &launch);
+    if (arguments == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    int fds[] = {launch.ram_fd, memory_lock(vm->memory), s->qmp, s->agent, s->kernel, s->initrd};
+    struct run_options o = {.arguments = (const char *const *)arguments,
+                            .fds = fds,
+                            .n_fds = incoming ? 4 : 6,
+                            .user = user,
+                            .directory_fd = s->directory};
+    vm->process = run_start(&o, err);
+    document_arguments_free(arguments);
+    return vm->process != NULL;
+}
+
+/* ---- what comes from its threads ---- */
+
+static void lock_sandbox(void *context)
+{
+    sf_sandbox_lock(((struct vm *)context)->base.sandbox);
+}
+
+static void unlock_sandbox(void *context)
+{
+    sf_sandbox_unlock(((struct vm *)context)->base.sandbox);
+}
+
+/* Under the sandbox's lock. */
+static void deliver_loss(void *context, const void *why, size_t size)
+{
+    (void)size;
+    vm_lose(context, why);
+}
+
+static void qmp_lost(void *context, const char *why)
+{
+    struct vm *vm = context;
+
+    guest_host_fail(vm->guest, why); /* whoever waits for the agent waits no longer */
+    if (!dispatch_post(vm->dispatch, deliver_loss, vm, why, strlen(why) + 1))
+        sf_warning("sandbox '%s': no memory to tell that its VM is lost, continuing", vm_id(vm));
+    sf_sandbox_changed(vm->base.sandbox);
+}
+
+static bool make_line(struct vm *vm, struct sf_error **err)
+{
+    struct dispatch_ops ops = {.lock = lock_sandbox, .unlock = unlock_sandbox, .context = vm};
+
+    vm->dispatch = dispatch_new(&ops, err);
+    if (vm->dispatch == NULL)
+        return false;
+    vm->guest = guest_host_new(vm_id(vm), vm->dispatch, vm_guest_event, vm, err);
+    return vm->guest != NULL;
+}
+
+static bool connect_qmp(struct vm *vm, const struct start *s, struct sf_error **err)
+{
+    struct qmp_ops ops = {.lost = qmp_lost, .context = vm};
+    int fd = run_connect(s->directory, "qmp", err);
+
+    if (fd < 0)
+        return false;
+    vm->qmp = qmp_new(fd, &ops, QMP_START_TIMEOUT_MS, err);
+    return vm->qmp != NULL;
+}
+
+bool vm_process_start(struct vm *vm, bool incoming, struct sf_error **err)
+{
+    struct start s = {-1, -1, -1, -1, -1};
+
+    bool ok = start_open(vm, incoming, &s, err) && make_line(vm, err) &&
+              start_qemu(vm, &s, incoming, err);
+    /* Only QEMU listens now, so that its end shows. */
+    closep(&s.qmp);
+    closep(&s.agent);
+    s.qmp = s.agent = -1;
+    ok = ok && connect_qmp(vm, &s, err);
+    start_done(&s);
+    if (ok)
+        return true;
+    if (vm->process != NULL)
+        vm_process_explain(vm, err);
+    vm_process_end(vm);
+    return false;
+}
+
+bool vm_process_connect_guest(struct vm *vm, struct sf_error **err)
+{
+    const char *path = sf_sandbox_directory(vm->base.sandbox);
+    SF_CLEANUP(closep) int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (directory < 0)
+        return sf_fail(err, SF_UNAVAILABLE, "directory '%s' cannot be opened: %s", path,
+                       strerror(errno));
+    int fd = run_connect(directory, "agent", err);
+    return fd >= 0 && guest_host_connect(vm->guest, fd, err);
+}
+
+/* The callbacks of what is ended first reach what is ended last. */
+void vm_process_end(struct vm *vm)
+{
+    qmp_free(SF_STEAL(vm->qmp));
+    guest_host_free(SF_STEAL(vm->guest));
+    run_free(SF_STEAL(vm->process));
+    dispatch_free(SF_STEAL(vm->dispatch));
+    vm->n_listeners = 0;
+    vm->guest_frozen = vm->stopped = vm->saved = vm->in_section = false;
+}
+
+/* ---- last words ---- */
+
+/* The last line of the guest's console that says something. The caller's; NULL: none. */
+static char *console_words(struct vm *vm)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+    SF_CLEANUP(json_decrefp) json_t *answer = NULL;
+
+    if (vm->qmp == NULL ||
+        !qmp_execute_fd(vm->qmp, "ringbuf-read",
+                        json_pack("{s:s, s:i}", "device", "console", "size", 65536), -1, 2000,
+                        &answer, &ignored))
+        return NULL;
+    const char *text = json_string_value(answer);
+    size_t size = text == NULL ? 0 : strlen(text);
+    while (size > 0 && (unsigned char)text[size - 1] <= ' ')
+        size--;
+    size_t begin = size;
+    while (begin > 0 && text[begin - 1] != '\n' && size - begin < 300)
+        begin--;
+    return size == 0 ? NULL : strndup(text + begin, size - begin);
+}
+
+bool vm_process_explain(struct vm *vm, struct sf_error **err)
+{
+    SF_CLEANUP(sf_freep) char *qemu = run_last_words(vm->process);
+    SF_CLEANUP(sf_freep) char *guest = console_words(vm);
+
+    if (qemu != NULL && qemu[0] != '\0')
+        sf_fail_in(err, "QEMU's last words: '%s'", qemu);
+    if (guest != NULL)
+        sf_fail_in(err, "the guest's last words: '%s'", guest);
+    return false;
+}

@@ -1,0 +1,166 @@
+/* The source's side. A failure anywhere is taken back by one vm_thaw(). */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "qemu/migrate.h"
+#include "vm.h"
+
+#define FREEZE_TIMEOUT_MS 30000 /* the guest writes its files back */
+#define DRAIN_LIMIT_MS    10000
+#define STATE_TIMEOUT_MS  30000
+
+static inline void closep(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+/* What QEMU itself has against giving its state out. */
+static void add_blockers(struct vm *vm, struct sf_reasons *why)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    SF_CLEANUP(json_decrefp) json_t *answer = NULL;
+    size_t i;
+    json_t *reason;
+
+    if (!qmp_execute(vm->qmp, "query-migrate", NULL, &answer, &err)) {
+        sf_reasons_add_error(why, err);
+        return;
+    }
+    json_array_foreach(json_object_get(answer, "blocked-reasons"), i, reason)
+        sf_reasons_add(why, "QEMU cannot move the VM: %.500s", json_string_value(reason));
+}
+
+bool vm_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
+{
+    struct vm *vm = vm_of(c);
+
+    (void)err;
+    if (vm->state != VM_RUNNING || vm->qmp == NULL)
+        sf_reasons_add(why, "vm '%s' is %s: only a VM that runs can be saved", vm_id(vm),
+                       vm_machine.states[vm->state]);
+    else
+        add_blockers(vm, why);
+    return true;
+}
+
+bool vm_quiesce(struct sf_controller *c, struct sf_error **err)
+{
+    struct vm *vm = vm_of(c);
+
+    if (!vm_guest_freeze(vm, FREEZE_TIMEOUT_MS, err))
+        return false;
+    dispatch_run(vm->dispatch); /* all that the guest said before it came to rest */
+    return true;
+}
+
+bool vm_write_state(struct vm *vm, const char *conversation, struct sf_error **err)
+{
+    SF_CLEANUP(closep) int fd = memory_state_create(vm->memory, err);
+
+    return fd >= 0 && migrate_out(vm->qmp, fd, STATE_TIMEOUT_MS, err) &&
+           memory_saved(vm->memory, conversation, err);
+}
+
+/* What QEMU still holds of the guest's output goes on being put into guest RAM's queues until it
+ * has been read; so it is read before the state is written, or the two would not fit. */
+bool vm_stop(struct sf_controller *c, struct sf_error **err)
+{
+    struct vm *vm = vm_of(c);
+
+    vm->stopped = true;
+    if (!qmp_execute(vm->qmp, "stop", NULL, NULL, err) ||
+        !guest_host_drain(vm->guest, DRAIN_LIMIT_MS, err))
+        return false;
+    dispatch_run(vm->dispatch);
+    if (!vm_write_state(vm, NULL, err))
+        return false;
+    vm->saved = true;
+    memory_let_go(vm->memory);
+    return true;
+}
+
+bool vm_keep(struct sf_controller *c, struct sf_error **err)
+{
+    struct vm *vm = vm_of(c);
+
+    vm->kept = memory_copy(vm->memory, err);
+    return vm->kept != NULL;
+}
+
+bool vm_save(struct sf_controller *c, struct sf_bytes *ret, struct sf_error **err)
+{
+    struct vm *vm = vm_of(c);
+
+    if (!vm_to_section(vm, ret, err))
+        return false;
+    vm->in_section = true;
+    return true;
+}
+
+/* ---- back again ---- */
+
+/* A copy that no snapshot names is of no use. */
+static void settle_copy(struct vm *vm)
+{
+    if (vm->kept != NULL && !vm->in_section)
+        memory_remove(vm->kept);
+    memory_free(SF_STEAL(vm->kept));
+    vm->in_section = false;
+}
+
+/* The snapshot that was made of it, if any, is worth nothing from now on. */
+static bool take_memory_back(struct vm *vm, struct sf_error **err)
+{
+    if (!vm->saved)
+        return true;
+    if (!memory_take(vm->memory, err) || !memory_advance(vm->memory, vm_id(vm), err))
+        return false;
+    vm->saved = false;
+    return true;
+}
+
+static bool run_on(struct vm *vm, struct sf_error **err)
+{
+    if (vm->stopped) {
+        if (!take_memory_back(vm, err) || !qmp_execute(vm->qmp, "cont", NULL, NULL, err))
+            return false;
+        vm->stopped = false;
+        guest_host_go_on(vm->guest);
+    }
+    return !vm->guest_frozen || vm_guest_thaw(vm, err);
+}
+
+/* The memory is somebody else's now: there is nothing that we could end with it. */
+static void give_up_memory(struct vm *vm)
+{
+    if (vm->saved)
+        memory_free(SF_STEAL(vm->memory));
+}
+
+void vm_thaw(struct sf_controller *c)
+{
+    struct vm *vm = vm_of(c);
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+
+    settle_copy(vm);
+    if (vm->qmp == NULL || vm->state != VM_RUNNING)
+        return; /* lost meanwhile: the sandbox knows */
+    if (!run_on(vm, &err)) {
+        vm_lose(vm, sf_error_message(err));
+        give_up_memory(vm);
+    }
+}
+
+void vm_discard(struct sf_controller *c)
+{
+    struct vm *vm = vm_of(c);
+    SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+
+    settle_copy(vm);
+    vm_process_end(vm);
+    memory_free(SF_STEAL(vm->memory)); /* its files are the snapshot's */
+    vm_move(vm, VM_ENDED, &ignored);
+}

@@ -1,0 +1,138 @@
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/reasons.h"
+#include "controller.h"
+#include "guest/dispatch.h"
+#include "guest/host.h"
+#include "offers.h"
+#include "qemu/document.h"
+#include "qemu/memory.h"
+#include "qemu/qmp.h"
+#include "qemu/run.h"
+#include "vm/state.h"
+
+#define VM_SECTION_VERSION 1
+#define VM_AGENT_PROTOCOL  1 /* what this build speaks; older ones would be listed here */
+#define VM_LISTENERS_MAX   16
+
+/* As in VmOptions; the texts are owned, never NULL once filled. */
+struct vm_options {
+    uint64_t memory_bytes;
+    uint32_t processors;
+    char *image, *cpu_model, *kernel_arguments;
+    bool no_writable_file_shares, enable_scratch_encryption, policy_based_routing;
+};
+
+struct vm_listener {
+    struct sf_controller *controller; /* borrowed until unlisten */
+    sf_guest_event_fn fn;
+};
+
+struct vm {
+    struct sf_controller base;
+
+    /* The books: what the section holds. */
+    unsigned state; /* enum vm_state; only vm_move() and the section write it */
+    struct vm_options options;
+    struct document document;
+    char qemu_version[32]; /* of the QEMU that runs it, or ran it */
+    uint32_t agent_protocol;
+    struct memory_reference imported_memory; /* where a snapshot says that the memory is */
+    struct guest_floors imported_floors;     /* and where the conversation stood */
+
+    /* What runs; NULL: not there. Ended in the order of process.c. */
+    struct memory *memory;
+    struct memory *kept; /* a copy for a snapshot */
+    struct dispatch *dispatch;
+    struct guest_host *guest;
+    struct run *process;
+    struct qmp *qmp;
+    uint32_t next_fd_set;
+    struct vm_listener listeners[VM_LISTENERS_MAX];
+    size_t n_listeners;
+
+    /* How far a save has come; thaw takes it back. */
+    bool guest_frozen; /* the agent may have been frozen */
+    bool stopped;      /* the processors stand still */
+    bool saved;        /* the device state is out, and the memory was let go of */
+    bool in_section;   /* the section with the kept copy was written */
+    /* And a restore; abandon takes it back. */
+    bool advanced; /* the lease says that it runs */
+    bool ran;      /* and it may have */
+};
+
+static inline struct vm *vm_of(struct sf_controller *c)
+{
+    return (struct vm *)c; /* base is the first member */
+}
+
+static inline const char *vm_id(const struct vm *vm)
+{
+    return sf_sandbox_id(vm->base.sandbox);
+}
+
+/* A setting, or what it is when it is not set. */
+const char *vm_setting(const char *name);
+
+/* ---- state ---- */
+bool vm_move(struct vm *vm, enum vm_event on, struct sf_error **err);
+/* It is lost: tells the sandbox, with QEMU's last words. A repeat does nothing. */
+void vm_lose(struct vm *vm, const char *why);
+
+/* ---- section.c ---- */
+void vm_options_done(struct vm_options *o);
+bool vm_options_unpack(struct vm_options *ret, const struct sf_bytes *packed,
+                       struct sf_error **err);
+bool vm_to_section(struct vm *vm, struct sf_bytes *ret, struct sf_error **err);
+bool vm_from_section(struct vm *vm, const struct sf_bytes *section, struct sf_error **err);
+/* Numbers and open messages of a conversation, as JSON text for a lease, and back. */
+char *vm_floors_to_text(const struct guest_floors *f, struct sf_error **err);
+bool vm_floors_from_text(struct guest_floors *ret, const char *text, struct sf_error **err);
+
+/* ---- process.c: what runs ---- */
+/* Starts QEMU and connects to it; nothing runs in it yet. A failure leaves nothing. */
+bool vm_process_start(struct vm *vm, bool incoming, struct sf_error **err);
+/* Connects to the agent's port. */
+bool vm_process_connect_guest(struct vm *vm, struct sf_error **err);
+/* Ends QEMU and all that talks to it. The memory stays open. */
+void vm_process_end(struct vm *vm);
+/* Puts QEMU's and the guest's last words behind an error of something that should have worked. */
+bool vm_process_explain(struct vm *vm, struct sf_error **err);
+
+/* ---- guest.c: what we say to the agent ---- */
+bool vm_guest_hello(struct vm *vm, uint32_t timeout_ms, struct sf_error **err);
+bool vm_guest_freeze(struct vm *vm, uint32_t timeout_ms, struct sf_error **err);
+bool vm_guest_thaw(struct vm *vm, struct sf_error **err); /* with this host's clock, and entropy */
+void vm_guest_shutdown(struct vm *vm);
+/* For guest_host_new(): hands events to the listeners. */
+void vm_guest_event(void *context, const void *event);
+
+/* ---- save.c, restore.c: the lifecycle ---- */
+bool vm_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err);
+bool vm_quiesce(struct sf_controller *c, struct sf_error **err);
+bool vm_stop(struct sf_controller *c, struct sf_error **err);
+bool vm_keep(struct sf_controller *c, struct sf_error **err);
+bool vm_save(struct sf_controller *c, struct sf_bytes *ret, struct sf_error **err);
+void vm_thaw(struct sf_controller *c);
+void vm_discard(struct sf_controller *c);
+/* Device state out, digest into the lease, memory let go of. */
+bool vm_write_state(struct vm *vm, const char *conversation, struct sf_error **err);
+
+bool vm_admit(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err);
+bool vm_prepare(struct sf_controller *c, struct sf_error **err);
+bool vm_load(struct sf_controller *c, struct sf_error **err);
+bool vm_resume(struct sf_controller *c, struct sf_error **err);
+void vm_abandon(struct sf_controller *c);
+
+/* ---- offers.c ---- */
+extern const struct sf_machine_offer vm_machine_offer;
+extern const struct sf_guest_offer vm_guest_offer;
+
+#endif
