@@ -265,3 +265,11 @@ void sf_fields_check(const Sandferry__V1__SandboxSnapshot *s, struct sf_reasons 
         sf_path_each(&s->base, rules[i].path, check_field, &c);
     }
 }
+
+bool sf_fields_has(const char *path_of_field)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (strcmp(rules[i].path, path_of_field) == 0)
+            return true;
+    return false;
+}

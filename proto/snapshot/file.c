@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/text.h"
 
 static enum sf_code code_of(int error)
@@ -48,7 +49,7 @@ static void closep(int *fd)
         close(*fd);
 }
 
-static bool write_all(int fd, const char *data, size_t size)
+static bool write_all(int fd, const uint8_t *data, size_t size)
 {
     while (size > 0) {
         ssize_t n = write(fd, data, size);
@@ -75,9 +76,27 @@ static bool sync_directory_of(const char *path)
     return fd >= 0 && fsync(fd) == 0;
 }
 
+/* Each step can be made to fail by its name. */
+static bool replace(int fd, const char *beside, const char *path, const struct sf_bytes *content,
+                    struct sf_error **err)
+{
+    if (!sf_fault("file: write", err))
+        return false;
+    if (!write_all(fd, content->data, content->size))
+        return fail(err, "write", path);
+    if (!sf_fault("file: sync", err))
+        return false;
+    if (fsync(fd) != 0)
+        return fail(err, "sync", path);
+    if (!sf_fault("file: rename", err))
+        return false;
+    return rename(beside, path) == 0 || fail(err, "replace", path);
+}
+
 bool sf_file_write(const char *path, const void *data, size_t size, mode_t mode,
                    struct sf_error **err)
 {
+    const struct sf_bytes content = {.data = (uint8_t *)(uintptr_t)data, .size = size};
     SF_CLEANUP(sf_freep) char *beside = sf_format("%s.XXXXXX", path);
     if (beside == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "out of memory");
@@ -85,16 +104,14 @@ bool sf_file_write(const char *path, const void *data, size_t size, mode_t mode,
     if (fd < 0)
         return fail(err, "make a file beside", path);
 
-    if (fchmod(fd, mode) != 0 || !write_all(fd, data, size) || fsync(fd) != 0) {
-        fail(err, "write", path);
+    bool done = fchmod(fd, mode) == 0 ? replace(fd, beside, path, &content, err)
+                                      : fail(err, "set the mode of", path);
+    if (!done) {
         unlink(beside);
         return false;
     }
-    if (rename(beside, path) != 0) {
-        fail(err, "replace", path);
-        unlink(beside);
+    if (!sf_fault("file: sync directory", err))
         return false;
-    }
     return sync_directory_of(path) || fail(err, "sync the directory of", path);
 }
 

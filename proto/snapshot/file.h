@@ -19,7 +19,8 @@ extern "C" {
  *
  * Writes beside the name, syncs, renames and syncs the directory: a crash at any time leaves the
  * old content or the new, and perhaps a file NAME.XXXXXX that nobody reads. When it has returned
- * true, the new content survives a loss of power. May be repeated.
+ * true, the new content survives a loss of power. May be repeated. Fault points, in order: "file:
+ * write", "file: sync", "file: rename", "file: sync directory".
  *
  * Return: false with an error that names the path; the old content is still there, unless the last
  * step, syncing the directory, is what failed.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "snapshot/testing.h"
 
 static char directory[] = "/tmp/sandferry-file-XXXXXX";
@@ -58,6 +59,25 @@ START_TEST(a_failure_leaves_nothing_behind)
     ck_assert(!sf_file_write(path, "x", 1, 0600, &err));
     ck_assert_ptr_nonnull(strstr(sf_error_message(err), path));
     sf_error_free(err);
+}
+END_TEST
+
+/* Old content or new, and nothing beside it; the same call then succeeds. */
+START_TEST(every_step_may_fail)
+{
+    static const char *const points[] = {"file: write", "file: sync", "file: rename",
+                                         "file: sync directory"};
+    for (size_t i = 0; i < 4; i++) {
+        struct sf_error *err = NULL;
+        CHECK_OK(sf_file_write(path, "old", 3, 0600, &err), err);
+        sf_fault_arm(points[i]);
+        ck_assert(!sf_file_write(path, "new", 3, 0600, &err));
+        sf_error_free(err);
+        err = NULL;
+        check_content(i < 3 ? "old" : "new");
+        CHECK_OK(sf_file_write(path, "new", 3, 0600, &err), err);
+        check_content("new");
+    }
 }
 END_TEST
 
@@ -138,6 +158,7 @@ static TCase *cases(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, content_is_replaced);
     tcase_add_test(t, a_failure_leaves_nothing_behind);
+    tcase_add_test(t, every_step_may_fail);
     tcase_add_test(t, missing_directories_are_named);
     tcase_add_test(t, reading_is_bounded);
     tcase_add_test(t, a_fifo_is_refused_at_once);

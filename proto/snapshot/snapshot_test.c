@@ -1,5 +1,7 @@
 #include "snapshot/snapshot.h"
 
+#include <glob.h>
+
 #include "snapshot/testing.h"
 
 static void refused(Sandferry__V1__SandboxSnapshot *s, const char *const *controllers,
@@ -135,6 +137,21 @@ START_TEST(the_limits_are_documented)
 }
 END_TEST
 
+/* Every snapshot that was ever released. */
+START_TEST(kept_snapshots_load_for_ever)
+{
+    glob_t found;
+    ck_assert_int_eq(glob(SOURCE_DIR "/tests/golden/snapshot-*.pb", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct sf_error *err = NULL;
+        Sandferry__V1__SandboxSnapshot *s = sf_snapshot_load_file(found.gl_pathv[i], NULL, &err);
+        CHECK_OK(s != NULL, err);
+        sf_snapshot_free(s);
+    }
+    globfree(&found);
+}
+END_TEST
+
 static TCase *cases(void)
 {
     TCase *t = tcase_create("snapshot");
@@ -144,6 +161,7 @@ static TCase *cases(void)
     tcase_add_test(t, a_digest_can_be_set_again);
     tcase_add_test(t, versions_are_refused_with_both_numbers);
     tcase_add_test(t, too_large_to_encode);
+    tcase_add_test(t, kept_snapshots_load_for_ever);
     tcase_add_test(t, the_limits_are_documented);
     return t;
 }

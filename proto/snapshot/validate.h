@@ -1,6 +1,8 @@
 #ifndef SF_VALIDATE_H
 #define SF_VALIDATE_H
 
+#include <stdbool.h>
+
 #include "base/reasons.h"
 #include "sandferry/v1/snapshot.pb-c.h"
 
@@ -20,6 +22,8 @@ void sf_snapshot_validate(const Sandferry__V1__SandboxSnapshot *s, struct sf_rea
 
 /* The parts, for it and for tests. */
 void sf_fields_check(const Sandferry__V1__SandboxSnapshot *s, struct sf_reasons *why);
+/* Whether the table has a row for it: "scsi.disks[].host_path". */
+bool sf_fields_has(const char *path_of_field);
 void sf_enums_check(const ProtobufCMessage *m, struct sf_reasons *why);
 void sf_rules_check(const Sandferry__V1__SandboxSnapshot *s, struct sf_reasons *why);
 

@@ -283,6 +283,36 @@ START_TEST(every_list_has_an_order)
 }
 END_TEST
 
+static bool is_reference(const char *path)
+{
+    for (size_t i = 0; i < sf_n_refs; i++)
+        if (strcmp(sf_refs[i].field, path) == 0)
+            return true;
+    return false;
+}
+
+/* Whoever adds a text to the snapshot has to say what it may hold. */
+static void find_texts(const ProtobufCMessageDescriptor *type, const char *path)
+{
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &type->fields[i];
+        char here[256];
+        snprintf(here, sizeof(here), "%s%s%s%s", path, *path ? "." : "", field->name,
+                 field->label == PROTOBUF_C_LABEL_REPEATED ? "[]" : "");
+        if (field->type == PROTOBUF_C_TYPE_STRING)
+            ck_assert_msg(sf_fields_has(here) || is_reference(here), "%s: no row in fields.c",
+                          here);
+        else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+            find_texts(field->descriptor, here);
+    }
+}
+
+START_TEST(every_text_has_a_rule)
+{
+    find_texts(&sandferry__v1__sandbox_snapshot__descriptor, "");
+}
+END_TEST
+
 static TCase *cases(void)
 {
     TCase *t = tcase_create("validate");
@@ -292,6 +322,7 @@ static TCase *cases(void)
     tcase_add_test(t, a_snapshot_of_nothing_is_only_told_what_it_lacks);
     tcase_add_test(t, the_documented_table_is_the_one_that_is_checked);
     tcase_add_test(t, every_list_has_an_order);
+    tcase_add_test(t, every_text_has_a_rule);
     return t;
 }
 
