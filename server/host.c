@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "call.h"
+#include "method_call.h"
 #include "controller.h"
 #include "daemon.h"
 #include "rpc/rpc.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "call.h"
+#include "method_call.h"
 #include "fakes.h"
 #include "lifecycle.h"
 #include "operations.h"

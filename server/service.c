@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "call.h"
+#include "method_call.h"
 #include "daemon.h"
 #include "lifecycle.h"
 #include "message.h"

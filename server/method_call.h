@@ -1,5 +1,5 @@
-#ifndef SERVER_CALL_H
-#define SERVER_CALL_H
+#ifndef SERVER_METHOD_CALL_H
+#define SERVER_METHOD_CALL_H
 
 #include <stdint.h>
 
