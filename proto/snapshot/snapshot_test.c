@@ -146,8 +146,16 @@ START_TEST(kept_snapshots_load_for_ever)
         struct sf_error *err = NULL;
         Sandferry__V1__SandboxSnapshot *s = sf_snapshot_load_file(found.gl_pathv[i], NULL, &err);
         CHECK_OK(s != NULL, err);
+        struct sf_bytes kept, again;
+        CHECK_OK(sf_file_read(found.gl_pathv[i], SF_SNAPSHOT_SIZE_MAX, &kept, &err), err);
+        CHECK_OK(sf_snapshot_encode(s, &again, &err), err);
+        ck_assert_uint_eq(kept.size, again.size);
+        ck_assert_mem_eq(kept.data, again.data, kept.size);
+        sf_bytes_done(&kept);
+        sf_bytes_done(&again);
         sf_snapshot_free(s);
     }
+    ck_assert_uint_ge(found.gl_pathc, 2);
     globfree(&found);
 }
 END_TEST

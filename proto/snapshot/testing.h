@@ -3,7 +3,6 @@
 
 /* For the tests of this folder: the golden snapshot, and changing a field of it by its path. */
 
-#include <assert.h>
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,17 +35,19 @@ static inline Sandferry__V1__SandboxSnapshot *golden(void)
 
 static inline void set_value(const ProtobufCFieldDescriptor *field, void *at, const char *value)
 {
+    const char *text = value != NULL ? value : "";
+
     switch (field->type) {
     case PROTOBUF_C_TYPE_STRING:
         if (*(char **)at != protobuf_c_empty_string)
             free(*(char **)at);
-        *(char **)at = strdup(value);
+        *(char **)at = strdup(text);
         break;
     case PROTOBUF_C_TYPE_BOOL:
-        *(protobuf_c_boolean *)at = atoi(value);
+        *(protobuf_c_boolean *)at = atoi(text);
         break;
     case PROTOBUF_C_TYPE_UINT64:
-        *(uint64_t *)at = strtoull(value, NULL, 10);
+        *(uint64_t *)at = strtoull(text, NULL, 10);
         break;
     case PROTOBUF_C_TYPE_MESSAGE: /* only to take it away, or to be empty */
         if (*(ProtobufCMessage **)at != NULL)
@@ -57,14 +58,8 @@ static inline void set_value(const ProtobufCFieldDescriptor *field, void *at, co
                 protobuf_c_message_unpack(field->descriptor, NULL, 0, (const uint8_t *)"");
         break;
     default:
-        *(uint32_t *)at = (uint32_t)strtoul(value, NULL, 10);
+        *(uint32_t *)at = (uint32_t)strtoul(text, NULL, 10);
     }
-}
-
-static inline size_t width_of(const ProtobufCFieldDescriptor *field)
-{
-    assert(field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_STRING);
-    return sizeof(void *);
 }
 
 /* Take one element out of a list of messages or strings. */
@@ -104,7 +99,7 @@ static inline void set_field(Sandferry__V1__SandboxSnapshot *s, const char *path
             i = strtoul(path + 1, &end, 10);
             path = end + 1;
             ck_assert_uint_lt(i, sf_field_count(m, field));
-            at = *(char **)at + i * width_of(field);
+            at = *(char **)at + i * sizeof(void *); /* a list of messages or texts */
         }
         if (*path == '\0') {
             if (value == NULL && field->label == PROTOBUF_C_LABEL_REPEATED)
