@@ -61,10 +61,11 @@ static bool stop(struct daemon *d, struct sf_sandbox *s, struct sf_error **err)
     if (sandbox_state(s) == SANDBOX_STOPPED)
         return true;
 
-    /* First what the snapshot needs is let go of, so that it can be restored again. */
-    if (sandbox_state(s) == SANDBOX_LOADED)
+    /* First what a snapshot needs is let go of, so that it can be restored again; also when the VM
+     * was lost while it was held. */
+    if (lifecycle_is_imported(s))
         lifecycle_abandon(s);
-    if (sandbox_state(s) == SANDBOX_FROZEN)
+    if (lifecycle_is_frozen(s))
         lifecycle_discard(s);
     lifecycle_destroy(s);
     if (!sandbox_move(s, SANDBOX_STOP, err))

@@ -61,6 +61,7 @@ void fake_call_cancel(struct rpc_call *call)
 
 char fake_trace[4096];
 const char *fake_refuse, *fake_reason;
+const char *fake_lose;
 bool fake_quiet;
 
 void fake_trace_clear(void)
@@ -74,6 +75,8 @@ static bool noted(struct sf_controller *c, const char *function, struct sf_error
     snprintf(point, sizeof(point), "%s.%s", c->cls->name, function);
     if (!fake_quiet)
         strcat(strcat(fake_trace, point), " ");
+    if (fake_lose != NULL && strcmp(fake_lose, point) == 0)
+        sf_sandbox_invalid(c->sandbox, "its memory is taken by another");
     if (fake_refuse == NULL || strcmp(fake_refuse, point) != 0)
         return true;
     return sf_fail(err, SF_UNAVAILABLE, "'%s' was asked to fail", point);
@@ -235,6 +238,7 @@ void fake_daemon_open(struct daemon *d)
 {
     fake_refuse = NULL;
     fake_reason = NULL;
+    fake_lose = NULL;
     fake_quiet = false;
     strcpy(directory, "/tmp/sandferry-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(directory));

@@ -38,6 +38,7 @@ struct fake {
 extern char fake_trace[4096];   /* "top.create middle.create ..." */
 extern const char *fake_refuse; /* "leaf.freeze" fails by itself; NULL: nothing does */
 extern const char *fake_reason; /* "leaf.check", "middle.admit" give a reason; NULL: none */
+extern const char *fake_lose;   /* "top.thaw" tells that the VM is lost; NULL: none does */
 extern bool fake_quiet;         /* nothing is written down: for tests with threads */
 void fake_trace_clear(void);
 

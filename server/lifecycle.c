@@ -255,6 +255,14 @@ void lifecycle_discard(struct sf_sandbox *s)
     }
 }
 
+bool lifecycle_is_frozen(const struct sf_sandbox *s)
+{
+    FOR_EACH_DOWN(s, instance)
+    if (instance->froze)
+        return true;
+    return false;
+}
+
 /* ---- destination ---- */
 
 static bool check_version(const struct sf_controller_class *cls, uint32_t version,
@@ -382,6 +390,14 @@ void lifecycle_abandon(struct sf_sandbox *s)
             call_undo(instance->controller, instance->controller->cls->abandon, "abandon");
         instance->imported = false;
     }
+}
+
+bool lifecycle_is_imported(const struct sf_sandbox *s)
+{
+    FOR_EACH_DOWN(s, instance)
+    if (instance->imported)
+        return true;
+    return false;
 }
 
 /* ---- between ---- */

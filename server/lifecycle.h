@@ -49,6 +49,8 @@ bool lifecycle_save(struct sf_sandbox *s, lifecycle_put_fn put, void *context,
                     struct sf_error **err);
 void lifecycle_thaw(struct sf_sandbox *s);
 void lifecycle_discard(struct sf_sandbox *s);
+/* Some controller was frozen, and neither thawed nor discarded since. */
+bool lifecycle_is_frozen(const struct sf_sandbox *s);
 
 /* ---- destination ---- */
 
@@ -71,6 +73,8 @@ bool lifecycle_resume(struct sf_sandbox *s, struct sf_error **err);
 /* The restore is complete: from now on there is nothing to abandon. */
 void lifecycle_settle(struct sf_sandbox *s);
 void lifecycle_abandon(struct sf_sandbox *s);
+/* Some controller was imported, and neither settled nor abandoned since. */
+bool lifecycle_is_imported(const struct sf_sandbox *s);
 
 /* ---- between ---- */
 

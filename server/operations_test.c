@@ -664,6 +664,44 @@ START_TEST(stop_of_a_hold_leaves_the_snapshot_usable)
 }
 END_TEST
 
+START_TEST(a_hold_whose_vm_is_lost_leaves_the_snapshot_usable)
+{
+    ck_assert(create("s1"));
+    ck_assert(save("s1", AFTER(HOLD)));
+    sf_sandbox_invalid(daemon_.registry.all[0], "QEMU has ended");
+    ck_assert(!resume("s1"));
+    refused(SF_FAILED_PRECONDITION, "QEMU has ended");
+    fake_trace_clear();
+    ck_assert(delete ("s1", false));
+    ck_assert_ptr_nonnull(strstr(fake_trace, "discard"));
+    ck_assert(restore());
+}
+END_TEST
+
+START_TEST(a_thaw_that_cannot_go_on_is_a_refusal)
+{
+    ck_assert(create("s1"));
+    ck_assert(save("s1", AFTER(HOLD)));
+    fake_lose = "top.thaw";
+    ck_assert(!resume("s1"));
+    refused(SF_FAILED_PRECONDITION, "taken by another");
+    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID);
+    fake_trace_clear();
+    ck_assert(delete ("s1", false));
+    ck_assert_ptr_null(strstr(fake_trace, "discard")); /* it was thawed */
+}
+END_TEST
+
+START_TEST(a_vm_that_is_lost_during_a_save_fails_it)
+{
+    ck_assert(create("s1"));
+    fake_lose = "top.stop";
+    ck_assert(!save("s1", afters[_i]));
+    refused(SF_FAILED_PRECONDITION, "taken by another");
+    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID);
+}
+END_TEST
+
 /* ---- a daemon ends, and the next one starts ---- */
 
 static void next_daemon(void)
@@ -792,6 +830,9 @@ int main(void)
     t = add_case(suite, "end");
     tcase_add_test(t, stop_and_delete);
     tcase_add_test(t, stop_of_a_hold_leaves_the_snapshot_usable);
+    tcase_add_test(t, a_hold_whose_vm_is_lost_leaves_the_snapshot_usable);
+    tcase_add_test(t, a_thaw_that_cannot_go_on_is_a_refusal);
+    tcase_add_loop_test(t, a_vm_that_is_lost_during_a_save_fails_it, 0, 3);
     tcase_add_test(t, what_runs_is_saved_and_runs_on);
     tcase_add_test(t, what_is_held_is_held_again);
     tcase_add_test(t, what_a_killed_daemon_leaves_is_shown);
