@@ -140,7 +140,7 @@ static void go(struct sf_place *place, const char *path, sf_place_visitor *visit
     const ProtobufCMessage *m = place->in[place->n];
     const char *rest = path;
 
-    assert(place->n < SF_PATH_DEPTH);
+    assert(place->n < SF_PATH_DEPTH && m != NULL);
     const ProtobufCFieldDescriptor *field = next_field(m->descriptor, &rest);
     place->fields[place->n++] = field;
     size_t n = sf_field_count(m, field);

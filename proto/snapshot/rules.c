@@ -282,7 +282,7 @@ static bool lives(const container *c)
 }
 
 /* The mount that a reservation holds; NULL: refs.c has said so. */
-static const mount *held_mount(const struct world *w, const char *id, const disk **ret_disk)
+static const mount *held_mount(const struct world *w, const char *id)
 {
     const reservation key = {.id = (char *)id};
     const reservation *r = find(&w->reservations, &key);
@@ -292,7 +292,6 @@ static const mount *held_mount(const struct world *w, const char *id, const disk
     const disk *d = find(&w->disks, &slot);
     if (d == NULL)
         return NULL;
-    *ret_disk = d;
     /* A sound disk has no more; and nobody can make this loop long. */
     for (size_t i = 0; i < d->n_mounts && i <= SF_PARTITION_MAX; i++)
         if (d->mounts[i]->partition == r->partition)
@@ -302,16 +301,15 @@ static const mount *held_mount(const struct world *w, const char *id, const disk
 
 static const char *const not_mounted = "is not mounted, but the container needs it";
 
-static bool check_held(struct world *w, const container *c, const char *id, const char *path)
+/* Return: what is held, to ask more of; NULL: refs.c has said so. */
+static const mount *check_held(struct world *w, const container *c, const char *id,
+                               const char *path)
 {
-    const disk *d;
-    const mount *m = held_mount(w, id, &d);
+    const mount *m = held_mount(w, id);
 
-    if (m == NULL)
-        return false;
-    if (lives(c) && !is_mounted(m))
+    if (m != NULL && lives(c) && !is_mounted(m))
         bad(w, not_mounted, "%s", path);
-    return true;
+    return m;
 }
 
 /* A scratch layer is a directory of the scratch disk's mount, or the mount itself. */
@@ -331,11 +329,10 @@ static void check_layer(struct world *w, const container *c, const pod *p, const
                         const char *path, bool scratch)
 {
     SF_CLEANUP(sf_freep) char *held = sf_format("%s.reservation_id", path);
-    const disk *d;
+    const mount *m = held != NULL ? check_held(w, c, l->reservation_id, held) : NULL;
 
-    if (held == NULL || !check_held(w, c, l->reservation_id, held))
+    if (m == NULL)
         return;
-    const mount *m = held_mount(w, l->reservation_id, &d);
     if (!is_layer_path(l->guest_path, m, c, p, scratch))
         bad(w, "is not where its reservation is mounted", "%s.guest_path", path);
     if (scratch && m->read_only)
