@@ -243,7 +243,7 @@ void container_start(uint64_t id, const Sandferry__V1__AgentStartContainer *r)
         job_start(id, start_in_child, r, NULL, NULL);
         return;
     }
-    fail(&o, SF_NOT_FOUND, "the guest has no container '%.200s': create it first", r->container_id);
+    process_missing(r->container_id, "", &o);
     reply_outcome(id, &o);
 }
 

@@ -47,8 +47,8 @@ static bool judge(const MountDisk *r, const struct signature *found, struct outc
 
     if (!makes && found->kind != SIGNATURE_FILESYSTEM)
         return fail(o, SF_FAILED_PRECONDITION,
-                    "disk %u:%u, partition %" PRIu64 " has no file system that the guest knows (ext4, "
-                    "xfs, squashfs, erofs) but %s; %s",
+                    "disk %u:%u, partition %" PRIu64 ", holds %s and no file system that the guest "
+                    "knows (ext4, xfs, squashfs, erofs): %s",
                     r->controller, r->lun, r->partition, found->name,
                     !r->ensure_filesystem             ? "make one, or ask for ensure_filesystem"
                     : found->kind == SIGNATURE_UNKNOWN ? "wipe it if nobody needs it"
@@ -93,24 +93,22 @@ static bool collect_options(const MountDisk *r, struct options *ret, struct outc
     return true;
 }
 
-static bool mount_there(const MountDisk *r, const char *device, const char *type, struct outcome *o)
+static bool mount_there(const MountDisk *r, const char *device, const char *type,
+                        const struct options *options, struct outcome *o)
 {
-    struct options options = {0};
-    if (!collect_options(r, &options, o))
-        return false;
     if (!make_directories(r->guest_path))
         return fail(o, SF_UNAVAILABLE, "'%s': %s", r->guest_path, strerror(errno));
 
     modules_load(type);
     int log = kernel_log_open();
-    if (mount(device, r->guest_path, type, options.flags, options.data) < 0) {
+    if (mount(device, r->guest_path, type, options->flags, options->data) < 0) {
         int saved = errno;
         char words[400];
         kernel_log_read(log, words, sizeof(words));
         rmdir(r->guest_path);
         return fail(o, SF_FAILED_PRECONDITION,
                     "disk %u:%u: %s on %s could not be mounted on '%s' (options '%s'): %s%s%s",
-                    r->controller, r->lun, type, device, r->guest_path, options.data,
+                    r->controller, r->lun, type, device, r->guest_path, options->data,
                     strerror(saved), words[0] != '\0' ? "; the kernel says: " : "", words);
     }
     if (log >= 0)
@@ -131,19 +129,27 @@ static bool is_mounted(const MountDisk *r, const char *device, bool *ret, struct
     return fail(o, SF_ALREADY_EXISTS, "another disk is mounted on '%s'", r->guest_path);
 }
 
-bool disk_mount(const void *request, struct outcome *o)
+static bool check_request(const MountDisk *r, struct options *ret, struct outcome *o)
 {
-    const MountDisk *r = request;
-    char device[SCSI_NAME_ROOM];
-    struct signature found;
-    bool mounted = false;
-
     if (r->encrypted)
         return fail(o, SF_UNIMPLEMENTED, "disk %u:%u: this guest image cannot open encrypted disks; "
                     "add it with encrypted unset", r->controller, r->lun);
     if (!r->block_device && !path_beneath(r->guest_path, RUN_DIR))
         return fail(o, SF_INVALID_ARGUMENT, "disk %u:%u: '%s' is no mount point beneath " RUN_DIR,
                     r->controller, r->lun, r->guest_path);
+    return collect_options(r, ret, o);
+}
+
+bool disk_mount(const void *request, struct outcome *o)
+{
+    const MountDisk *r = request;
+    struct options options = {0};
+    char device[SCSI_NAME_ROOM];
+    struct signature found;
+    bool mounted = false;
+
+    if (!check_request(r, &options, o))
+        return false;
     if (!scsi_wait(r->controller, r->lun, r->partition, device, o))
         return false;
     snprintf(o->text, sizeof(o->text), "%s", r->block_device ? device : r->guest_path);
@@ -155,7 +161,8 @@ bool disk_mount(const void *request, struct outcome *o)
         return false;
     if (found.kind == SIGNATURE_NONE && !make_filesystem(r, device, o))
         return false;
-    return mount_there(r, device, found.kind == SIGNATURE_NONE ? "ext4" : found.name, o);
+    return mount_there(r, device, found.kind == SIGNATURE_NONE ? "ext4" : found.name, &options,
+                       o);
 }
 
 bool disk_unmount(const void *request, struct outcome *o)
@@ -192,16 +199,35 @@ static bool find_mount(const char *disk, char *ret, size_t room)
     return found;
 }
 
+/* A file system holds its disk exclusively, even one whose mount point is gone, but which is a layer
+ * of a container. */
+static bool in_use(const char *disk)
+{
+    char device[SCSI_NAME_ROOM + 8];
+
+    snprintf(device, sizeof(device), "/dev/%s", disk);
+    int fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EBUSY;
+    close(fd);
+    return false;
+}
+
 bool disk_eject(const void *request, struct outcome *o)
 {
     const Sandferry__V1__AgentEjectDisk *r = request;
     char disk[SCSI_NAME_ROOM], path[PATH_MAX];
     int host = scsi_host_of("/sys", r->controller);
 
-    if (host >= 0 && scsi_disk_of("/sys", host, r->lun, disk) &&
-        find_mount(disk, path, sizeof(path)))
+    if (host < 0 || !scsi_disk_of("/sys", host, r->lun, disk))
+        return true;
+    if (find_mount(disk, path, sizeof(path)))
         return fail(o, SF_FAILED_PRECONDITION,
                     "disk %u:%u is mounted on '%.400s' in the guest: unmount it first",
                     r->controller, r->lun, path);
+    if (in_use(disk))
+        return fail(o, SF_FAILED_PRECONDITION,
+                    "disk %u:%u is a layer of a container in the guest: delete the container first",
+                    r->controller, r->lun);
     return scsi_delete(r->controller, r->lun, o);
 }

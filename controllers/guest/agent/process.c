@@ -231,19 +231,27 @@ void process_child_ended(pid_t pid, int status)
     early_next = (early_next + 1) % EARLY_MAX;
 }
 
+bool process_missing(const char *container_id, const char *exec_id, struct outcome *o)
+{
+    if (exec_id[0] == '\0')
+        return fail(o, SF_NOT_FOUND, "the guest has no container '%.200s': create it first",
+                    container_id);
+    return fail(o, SF_NOT_FOUND, "container '%.200s' has no process '%.200s' in the guest",
+                container_id, exec_id);
+}
+
 /* Between the end of a process and the agent's wait for it, its pid is nobody else's. */
 bool process_signal(const Sandferry__V1__AgentSignal *r, struct outcome *o)
 {
     struct process *p = process_find(r->container_id, r->exec_id);
 
     if (p == NULL || p->pid == 0)
-        return fail(o, SF_NOT_FOUND, "container '%s' has no process '%s' in the guest",
-                    r->container_id, r->exec_id);
+        return process_missing(r->container_id, r->exec_id, o);
     if (r->signal < 1 || r->signal > 64)
         return fail(o, SF_INVALID_ARGUMENT, "there is no signal %u: 1 to 64", r->signal);
     if (p->ended)
-        return fail(o, SF_NOT_FOUND, "process '%s' of container '%s' has ended", r->exec_id,
-                    r->container_id);
+        return fail(o, SF_NOT_FOUND, "process '%s' of container '%s' has ended",
+                    r->exec_id[0] != '\0' ? r->exec_id : "init", r->container_id);
     if (kill(p->pid, (int)r->signal) < 0)
         return fail(o, errno == ESRCH ? SF_NOT_FOUND : SF_INVALID_ARGUMENT,
                     "signal %u to container '%s': %s", r->signal, r->container_id, strerror(errno));

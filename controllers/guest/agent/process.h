@@ -51,6 +51,8 @@ struct process *process_find(const char *container_id, const char *exec_id); /* 
 /* @pid 0: it could not be made, and is forgotten. */
 void process_made(struct process *p, pid_t pid);
 void process_forget(const char *container_id);
+/* For messages: "container 'c1' has no init process ..." or "... no process 'e1' ...". */
+bool process_missing(const char *container_id, const char *exec_id, struct outcome *o);
 
 bool process_signal(const Sandferry__V1__AgentSignal *request, struct outcome *o);
 void process_kill_all(void);

@@ -73,11 +73,6 @@ void reply_outcome(uint64_t id, const struct outcome *o)
     reply_send(id, o, &reply);
 }
 
-void reply_ok(uint64_t id)
-{
-    reply_outcome(id, &(struct outcome){0});
-}
-
 void reply_hold(bool hold)
 {
     held = hold;

@@ -13,7 +13,6 @@
  */
 void reply_send(uint64_t id, const struct outcome *o, Sandferry__V1__AgentReply *reply);
 void reply_outcome(uint64_t id, const struct outcome *o); /* one without a content */
-void reply_ok(uint64_t id);
 
 /* While held, answers wait. What is answered before this is called goes out before. */
 void reply_hold(bool hold);

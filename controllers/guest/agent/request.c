@@ -90,12 +90,12 @@ static void input(const Request *r)
         input_take(p, r->id, r->input);
         return;
     }
-    fail(&o, SF_NOT_FOUND, "container '%.200s' has no process '%.200s' in the guest",
-         r->input->container_id, r->input->exec_id);
+    process_missing(r->input->container_id, r->input->exec_id, &o);
     reply_outcome(r->id, &o);
 }
 
-/* Frozen or not; but a frozen guest says nothing, and the host does not wait for it. */
+/* Told, not asked: there is no answer. The host says it for every output, from where it must not
+ * wait. */
 static void output_taken(const Request *r)
 {
     const Sandferry__V1__AgentOutputTaken *taken = r->output_taken;
@@ -103,8 +103,6 @@ static void output_taken(const Request *r)
 
     if (p != NULL && taken->stream >= 1 && taken->stream <= 2)
         window_taken(&p->out[taken->stream - 1].window, taken->offset);
-    if (!freeze_is_on())
-        reply_ok(r->id);
 }
 
 static void freeze(const Request *r)

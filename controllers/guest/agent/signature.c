@@ -42,6 +42,6 @@ struct signature signature_of(const uint8_t *head, size_t size)
             memcmp(head + known[i].offset, known[i].magic, known[i].size) == 0)
             return (struct signature){.kind = known[i].kind, .name = known[i].name};
     if (all_zero(head, size))
-        return (struct signature){.kind = SIGNATURE_NONE, .name = "nothing"};
+        return (struct signature){.kind = SIGNATURE_NONE, .name = "nothing but zeros"};
     return (struct signature){.kind = SIGNATURE_UNKNOWN, .name = "data of an unknown kind"};
 }
