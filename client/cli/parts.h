@@ -1,0 +1,40 @@
+#ifndef CLI_PARTS_H
+#define CLI_PARTS_H
+
+/* Words of the command line that have an inner structure, as the library's structs. Each is filled
+ * once and emptied with its _done(); all fail with INVALID_ARGUMENT, naming the word. */
+
+#include "options.h"
+#include "sandferry.h"
+
+/* "KEY=VALUE" each. */
+struct labels {
+    struct sandferry_label *all;
+    size_t n;
+    char **texts; /* what the labels point into; owned */
+};
+bool labels_parse(struct labels *ret, const struct words *words, struct sf_error **err);
+void labels_done(struct labels *l);
+
+/* "CONTROLLER:OBJECT=VALUE" each; the object ends at the first "=". */
+struct patches {
+    struct sandferry_patch *all;
+    size_t n;
+    char **texts;
+};
+bool patches_parse(struct patches *ret, const struct words *words, struct sf_error **err);
+void patches_done(struct patches *p);
+
+/* "PATH[,format=..][,partition=N][,fs=..][,option=..][,dest=..][,ro]" */
+struct disk_word {
+    struct sandferry_disk_spec spec;
+    const char *destination; /* NULL: none was given */
+    struct words options;
+    char *text;
+};
+bool disk_word_parse(struct disk_word *ret, const char *word, struct sf_error **err);
+void disk_word_done(struct disk_word *d);
+
+#define DISK_FORMATS "raw|qcow2|vpc|vhdx"
+
+#endif
