@@ -1,0 +1,140 @@
+#include "container/container.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+
+static struct containers *containers_of(struct sf_controller *c)
+{
+    return (struct containers *)c; /* base is the first member */
+}
+
+/* The process controller says that an init process has ended. */
+static void init_exited(struct sf_controller *c, const char *container_id, uint32_t exit_code)
+{
+    struct container *container = container_find(containers_of(c), container_id);
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+
+    if (container == NULL)
+        return; /* of a container that is being taken back */
+    if (!sf_machine_move(&container_machine, &container->state, CONTAINER_EXITED, container_id,
+                         &err)) {
+        sf_warning("%s, continuing", sf_error_message(err));
+        return;
+    }
+    sf_sandbox_event(c->sandbox, "container.stopped", "container '%s' has stopped with code %u",
+                     container_id, exit_code);
+}
+
+static bool listen_to_exits(struct sf_controller *c, struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_processes_offer *processes =
+        sf_sandbox_offer(c->sandbox, SF_PROCESSES_OFFER, &owner);
+
+    if (processes == NULL)
+        return sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_PROCESSES_OFFER);
+    processes->on_init_exit(owner, c, init_exited);
+    return true;
+}
+
+static void container_fini(struct sf_controller *c)
+{
+    containers_empty(containers_of(c));
+}
+
+static bool do_create(struct sf_controller *c, const struct sf_bytes *options,
+                      struct sf_error **err)
+{
+    (void)options;
+    return listen_to_exits(c, err);
+}
+
+/* What could not be taken back is half there: it has to be deleted on this host. */
+static bool do_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
+{
+    const struct containers *all = containers_of(c);
+
+    (void)err;
+    for (size_t i = 0; i < all->n; i++)
+        if (all->list[i]->state == CONTAINER_INVALID)
+            sf_reasons_add(why, "container '%s' is invalid; delete it", all->list[i]->container_id);
+    return true;
+}
+
+static bool do_save(struct sf_controller *c, struct sf_bytes *ret_section, struct sf_error **err)
+{
+    return containers_to_section(containers_of(c), ret_section, err);
+}
+
+static bool do_import(struct sf_controller *c, const struct sf_bytes *section, uint32_t version,
+                      struct sf_error **err)
+{
+    (void)version; /* there is one */
+    return containers_from_section(containers_of(c), section, err);
+}
+
+/* The disks are the container's again: nobody else may remove them. */
+static bool hold(const struct sf_disks_offer *disks, struct sf_controller *owner, const char *id,
+                 const char *container_id, struct sf_error **err)
+{
+    char holder[96];
+
+    if (id[0] == '\0')
+        return true;
+    snprintf(holder, sizeof(holder), "container '%s'", container_id);
+    return disks->hold(owner, id, holder, err);
+}
+
+static bool hold_disks(struct sf_controller *c, struct sf_error **err)
+{
+    const struct containers *all = containers_of(c);
+    struct sf_controller *owner;
+    const struct sf_disks_offer *disks = sf_sandbox_offer(c->sandbox, SF_DISKS_OFFER, &owner);
+
+    if (disks == NULL)
+        return sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_DISKS_OFFER);
+    for (size_t i = 0; i < all->n; i++) {
+        const struct container *container = all->list[i];
+        const char *id = container->container_id;
+        bool ok = hold(disks, owner, container->scratch.reservation_id, id, err);
+        for (size_t k = 0; ok && k < container->n_layers; k++)
+            ok = hold(disks, owner, container->layers[k].reservation_id, id, err);
+        for (size_t k = 0; ok && k < container->n_disks; k++)
+            ok = hold(disks, owner, container->disks[k], id, err);
+        if (!ok)
+            return sf_fail_in(err, "container '%s'", id);
+    }
+    return true;
+}
+
+static bool do_prepare(struct sf_controller *c, struct sf_error **err)
+{
+    return listen_to_exits(c, err) && hold_disks(c, err);
+}
+
+static void do_abandon(struct sf_controller *c)
+{
+    containers_empty(containers_of(c));
+}
+
+static const char *const depends[] = {"vm", "scsi", "process", NULL};
+
+/* clang-format off */
+SF_CONTROLLER_EXPORT(
+    .name            = "container",
+    .instance_size   = sizeof(struct containers),
+    .section_version = CONTAINER_SECTION_VERSION,
+    .section_oldest  = CONTAINER_SECTION_VERSION,
+    .critical        = true,
+    .depends         = depends,
+    .services        = container_services,
+
+    .fini    = container_fini,
+    .create  = do_create,
+    .check   = do_check,
+    .save    = do_save,
+    .import  = do_import,
+    .prepare = do_prepare,
+    .abandon = do_abandon)
+/* clang-format on */

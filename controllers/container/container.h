@@ -1,0 +1,150 @@
+#ifndef CONTAINER_CONTAINER_H
+#define CONTAINER_CONTAINER_H
+
+/* The container controller: pods, and the containers in them. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "controller.h"
+#include "machine.h"
+#include "offers.h"
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/reasons.h"
+#include "base/text.h"
+
+#define CONTAINER_SECTION_VERSION 1
+#define CONTAINERS_MAX            1024
+#define LAYERS_MAX                64
+#define DISKS_MAX                 64 /* of one container, besides its layers */
+#define LABELS_MAX                64
+#define LAYER_PATH_SIZE           512
+
+/* Numbers as on the wire. */
+enum container_state {
+    CONTAINER_NOT_CREATED, /* recorded; the guest does not know of it */
+    CONTAINER_CREATED,     /* the guest has made it; its init process waits to be started */
+    CONTAINER_RUNNING,
+    CONTAINER_STOPPED, /* its init process has ended */
+    CONTAINER_INVALID, /* could not be made or started: only a delete helps */
+    CONTAINER_N_STATES
+};
+
+enum container_event {
+    CONTAINER_MADE,
+    CONTAINER_MAKE_FAILED,
+    CONTAINER_STARTED,
+    CONTAINER_START_FAILED,
+    CONTAINER_EXITED,
+    CONTAINER_N_EVENTS
+};
+
+extern const struct sf_machine container_machine;
+
+struct pod {
+    char pod_id[SF_ID_SIZE], guest_pod_id[SF_ID_SIZE];
+};
+
+struct layer {
+    char reservation_id[SF_GUID_SIZE];
+    char guest_path[LAYER_PATH_SIZE];
+};
+
+struct label {
+    char *key, *value; /* owned */
+};
+
+struct container {
+    char container_id[SF_ID_SIZE], guest_container_id[SF_ID_SIZE], pod_id[SF_ID_SIZE];
+    unsigned state; /* enum container_state */
+    struct layer layers[LAYERS_MAX]; /* read-only, lowest first */
+    size_t n_layers;
+    struct layer scratch; /* reservation_id "": in guest memory */
+    bool combined;
+    char rootfs_path[LAYER_PATH_SIZE];
+    char disks[DISKS_MAX][SF_GUID_SIZE]; /* reservations besides the layers, sorted */
+    size_t n_disks;
+    char *spec; /* owned: OCI runtime spec, JSON */
+    struct label labels[LABELS_MAX]; /* sorted by key */
+    size_t n_labels;
+    int64_t created_at_ns;
+};
+
+struct containers {
+    struct sf_controller base; /* first */
+    struct pod **pods;         /* owned, and what it points to; sorted */
+    size_t n_pods;
+    struct container **list; /* owned, and what it points to; sorted */
+    size_t n;
+};
+
+/* ---- books.c ---- */
+struct pod *pod_find(const struct containers *c, const char *pod_id);
+struct pod *pod_add(struct containers *c, const char *pod_id, const char *guest_pod_id,
+                    struct sf_error **err);
+void pod_remove_if_empty(struct containers *c, const char *pod_id);
+struct container *container_find(const struct containers *c, const char *container_id);
+struct container *container_add(struct containers *c, const char *container_id, const char *pod_id,
+                                struct sf_error **err);
+void container_remove(struct containers *c, struct container *container);
+void containers_empty(struct containers *c);
+bool container_add_label(struct container *c, const char *key, const char *value);
+bool container_add_disk(struct container *c, const char *reservation_id);
+
+/* ---- create.c: everything that a container needs, and the way back ---- */
+
+/* A disk that a container asks for. */
+struct wanted_disk {
+    struct sf_disk_request request;
+    const char *destination; /* of a disk besides the layers */
+};
+
+struct wanted_container {
+    const char *container_id, *pod_id;
+    const struct wanted_disk *layers, *scratch, *disks; /* scratch NULL: none */
+    size_t n_layers, n_disks;
+    const char *spec; /* "": made from what follows */
+    char *const *args, *const *env;
+    size_t n_args, n_env;
+    const char *working_directory;
+    const struct label *labels;
+    size_t n_labels;
+};
+
+bool container_create(struct containers *c, const struct wanted_container *wanted,
+                      struct container **ret, struct sf_error **err);
+bool container_start(struct containers *c, struct container *container, struct sf_error **err);
+bool container_delete(struct containers *c, struct container *container, struct sf_error **err);
+
+/* ---- spec.c: OCI runtime specs ---- */
+
+/* A mount of a disk in the container. */
+struct spec_mount {
+    const char *source; /* in the guest */
+    const char *destination;
+    bool read_only;
+};
+
+/* The spec that the guest gets, on the heap; NULL: *@err says why. *@ret_terminal: of its process. */
+char *spec_make(const struct wanted_container *wanted, const struct container *container,
+                const struct spec_mount *mounts, size_t n_mounts, bool *ret_terminal,
+                struct sf_error **err);
+
+/* ---- guest.c: what the agent is asked ---- */
+bool guest_create(struct containers *c, const struct container *container, bool terminal,
+                  int32_t *ret_pid, struct sf_error **err);
+bool guest_start(struct containers *c, const struct container *container, struct sf_error **err);
+bool guest_delete(struct containers *c, const struct container *container, struct sf_error **err);
+
+/* ---- section.c ---- */
+bool containers_to_section(const struct containers *c, struct sf_bytes *ret, struct sf_error **err);
+bool containers_from_section(struct containers *c, const struct sf_bytes *section,
+                             struct sf_error **err);
+
+/* ---- rpcs.c ---- */
+extern struct sf_service container_services[];
+
+#endif

@@ -1,0 +1,313 @@
+/* Making, starting and deleting a container. What fails half way is taken back. */
+#include "container/container.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "snapshot/validate.h"
+
+static const struct sf_disks_offer *disks_of(struct containers *c, struct sf_controller **ret_owner,
+                                             struct sf_error **err)
+{
+    const struct sf_disks_offer *disks =
+        sf_sandbox_offer(c->base.sandbox, SF_DISKS_OFFER, ret_owner);
+
+    if (disks == NULL)
+        sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_DISKS_OFFER);
+    return disks;
+}
+
+static const struct sf_processes_offer *processes_of(struct containers *c,
+                                                     struct sf_controller **ret_owner,
+                                                     struct sf_error **err)
+{
+    const struct sf_processes_offer *processes =
+        sf_sandbox_offer(c->base.sandbox, SF_PROCESSES_OFFER, ret_owner);
+
+    if (processes == NULL)
+        sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_PROCESSES_OFFER);
+    return processes;
+}
+
+static void move(struct container *container, unsigned event)
+{
+    struct sf_error *impossible = NULL;
+    bool moved = sf_machine_move(&container_machine, &container->state, event,
+                                 container->container_id, &impossible);
+
+    assert(moved); /* the callers have looked */
+    (void)moved;
+}
+
+/* ---- Disks ---- */
+
+/* One more disk: reserved, held, mapped. What it has reserved is in the books before it can fail
+ * again, so that whoever takes the container back finds it there. */
+static bool take_disk(struct containers *c, struct container *container,
+                      const struct sf_disk_request *request, char ret_id[SF_GUID_SIZE],
+                      const char **ret_path, struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_disks_offer *disks = disks_of(c, &owner, err);
+    char holder[96];
+
+    if (disks == NULL || !disks->reserve(owner, request, ret_id, err))
+        return false;
+    snprintf(holder, sizeof(holder), "container '%s'", container->container_id);
+    return disks->hold(owner, ret_id, holder, err) && disks->map(owner, ret_id, ret_path, err);
+}
+
+static bool take_layers(struct containers *c, struct container *container,
+                        const struct wanted_container *wanted, struct sf_error **err)
+{
+    const char *path;
+
+    for (size_t i = 0; i < wanted->n_layers; i++) {
+        struct layer *layer = &container->layers[i];
+        container->n_layers = i + 1;
+        if (!take_disk(c, container, &wanted->layers[i].request, layer->reservation_id, &path, err))
+            return sf_fail_in(err, "layers[%zu]", i);
+        snprintf(layer->guest_path, sizeof(layer->guest_path), "%s", path);
+    }
+    return true;
+}
+
+static bool take_scratch(struct containers *c, struct container *container,
+                         const struct wanted_container *wanted, struct sf_error **err)
+{
+    const struct pod *pod = pod_find(c, container->pod_id);
+    const char *path;
+
+    if (wanted->scratch == NULL)
+        return true;
+    if (!take_disk(c, container, &wanted->scratch->request, container->scratch.reservation_id,
+                   &path, err))
+        return sf_fail_in(err, "scratch");
+    SF_CLEANUP(sf_freep)
+    char *scratch = sf_guest_scratch_path(path, pod->guest_pod_id, container->guest_container_id);
+    if (scratch == NULL || strlen(scratch) >= sizeof(container->scratch.guest_path))
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "scratch: no memory for its path");
+    snprintf(container->scratch.guest_path, sizeof(container->scratch.guest_path), "%s", scratch);
+    return true;
+}
+
+static bool take_disks(struct containers *c, struct container *container,
+                       const struct wanted_container *wanted, struct spec_mount *mounts,
+                       struct sf_error **err)
+{
+    for (size_t i = 0; i < wanted->n_disks; i++) {
+        char id[SF_GUID_SIZE] = "";
+        bool ok = take_disk(c, container, &wanted->disks[i].request, id, &mounts[i].source, err);
+        if (id[0] != '\0')
+            container_add_disk(container, id); /* there is room: see check() */
+        if (!ok)
+            return sf_fail_in(err, "disks[%zu]", i);
+        mounts[i].destination = wanted->disks[i].destination;
+        mounts[i].read_only = wanted->disks[i].request.read_only;
+    }
+    return true;
+}
+
+/* Lets go of one; "" once it is done, so that a repeat goes on with the next. */
+static bool let_go(struct containers *c, char id[SF_GUID_SIZE], struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_disks_offer *disks = disks_of(c, &owner, err);
+
+    if (id[0] == '\0')
+        return true;
+    if (disks == NULL || !disks->release(owner, id, err))
+        return false;
+    id[0] = '\0';
+    return true;
+}
+
+static bool let_all_go(struct containers *c, struct container *container, struct sf_error **err)
+{
+    if (!let_go(c, container->scratch.reservation_id, err))
+        return false;
+    while (container->n_layers > 0) {
+        if (!let_go(c, container->layers[container->n_layers - 1].reservation_id, err))
+            return false;
+        container->n_layers--;
+    }
+    while (container->n_disks > 0) {
+        if (!let_go(c, container->disks[container->n_disks - 1], err))
+            return false;
+        container->n_disks--;
+    }
+    return true;
+}
+
+/* ---- Create ---- */
+
+static bool check(struct containers *c, const struct wanted_container *wanted,
+                  struct sf_error **err)
+{
+    if (!sf_id_valid(wanted->container_id) ||
+        (wanted->pod_id[0] != '\0' && !sf_id_valid(wanted->pod_id))) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "'%.80s' is no container id, or '%.80s' no pod id: 1 to 64 "
+                "letters, digits, '-', '_', '.', the first a letter or digit",
+                wanted->container_id, wanted->pod_id);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "container_id", "must be an id");
+    }
+    if (container_find(c, wanted->container_id) != NULL)
+        return sf_fail(err, SF_ALREADY_EXISTS,
+                       "sandbox '%s' has a container '%s' already; delete it, or take another id",
+                       sf_sandbox_id(c->base.sandbox), wanted->container_id);
+    if (wanted->n_layers == 0 || wanted->n_layers > LAYERS_MAX || wanted->n_disks > DISKS_MAX ||
+        wanted->n_labels > LABELS_MAX) {
+        sf_fail(err, SF_INVALID_ARGUMENT,
+                "container '%s' has %zu layers, %zu disks and %zu labels; 1 to %d layers, and up to "
+                "%d of the others are allowed", wanted->container_id, wanted->n_layers,
+                wanted->n_disks, wanted->n_labels, LAYERS_MAX, DISKS_MAX);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "layers", "at least one is needed");
+    }
+    return true;
+}
+
+static struct container *new_container(struct containers *c, const struct wanted_container *wanted,
+                                       struct sf_error **err)
+{
+    const char *pod_id = wanted->pod_id[0] != '\0' ? wanted->pod_id : wanted->container_id;
+    struct pod *pod = pod_find(c, pod_id);
+
+    if (pod == NULL && (pod = pod_add(c, pod_id, pod_id, err)) == NULL)
+        return NULL;
+    struct container *container = container_add(c, wanted->container_id, pod_id, err);
+    SF_CLEANUP(sf_freep) char *rootfs =
+        sf_guest_rootfs_path(pod->guest_pod_id, wanted->container_id);
+    bool ok = container != NULL && rootfs != NULL && strlen(rootfs) < LAYER_PATH_SIZE;
+    for (size_t i = 0; ok && i < wanted->n_labels; i++)
+        ok = container_add_label(container, wanted->labels[i].key, wanted->labels[i].value);
+    if (ok) {
+        snprintf(container->rootfs_path, LAYER_PATH_SIZE, "%s", rootfs);
+        container->created_at_ns = sf_clock_realtime_ns();
+        return container;
+    }
+    if (container != NULL) {
+        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for container '%s'", wanted->container_id);
+        container_remove(c, container);
+    }
+    pod_remove_if_empty(c, pod_id);
+    return NULL;
+}
+
+static bool make(struct containers *c, struct container *container,
+                 const struct wanted_container *wanted, struct sf_error **err)
+{
+    struct spec_mount mounts[DISKS_MAX];
+    struct sf_controller *owner;
+    const struct sf_processes_offer *processes = processes_of(c, &owner, err);
+    bool terminal;
+    int32_t pid;
+
+    if (processes == NULL || !take_layers(c, container, wanted, err) ||
+        !take_scratch(c, container, wanted, err) || !take_disks(c, container, wanted, mounts, err))
+        return false;
+    container->spec = spec_make(wanted, container, mounts, wanted->n_disks, &terminal, err);
+    if (container->spec == NULL || !guest_create(c, container, terminal, &pid, err))
+        return false;
+    container->combined = true;
+    return processes->add_init(owner, container->container_id, container->guest_container_id, pid,
+                               terminal, err);
+}
+
+/* Takes back what there is of it. What cannot be taken back stays in the books, to be deleted. */
+static void unmake(struct containers *c, struct container *container, struct sf_error **err)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *left = NULL;
+    struct sf_controller *owner;
+    const struct sf_processes_offer *processes =
+        sf_sandbox_offer(c->base.sandbox, SF_PROCESSES_OFFER, &owner);
+
+    if (container->combined && !guest_delete(c, container, &left))
+        goto keep;
+    container->combined = false;
+    if (processes != NULL)
+        processes->forget(owner, container->container_id);
+    if (!let_all_go(c, container, &left))
+        goto keep;
+    char pod_id[SF_ID_SIZE];
+    memcpy(pod_id, container->pod_id, sizeof(pod_id));
+    container_remove(c, container);
+    pod_remove_if_empty(c, pod_id);
+    return;
+keep:
+    move(container, CONTAINER_MAKE_FAILED);
+    sf_fail_in(err, "container '%s' is left over (%s); delete it", container->container_id,
+               sf_error_message(left));
+}
+
+bool container_create(struct containers *c, const struct wanted_container *wanted,
+                      struct container **ret, struct sf_error **err)
+{
+    if (!check(c, wanted, err))
+        return false;
+    struct container *container = new_container(c, wanted, err);
+    if (container == NULL)
+        return false;
+    if (!make(c, container, wanted, err)) {
+        sf_fail_in(err, "container '%s'", wanted->container_id);
+        unmake(c, container, err);
+        return false;
+    }
+    move(container, CONTAINER_MADE);
+    sf_sandbox_event(c->base.sandbox, "container.created", "container '%s' is created",
+                     container->container_id);
+    *ret = container;
+    return true;
+}
+
+/* ---- Start, delete ---- */
+
+bool container_start(struct containers *c, struct container *container, struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_processes_offer *processes = processes_of(c, &owner, err);
+
+    if (processes == NULL)
+        return false;
+    if (container->state != CONTAINER_CREATED)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "container '%s' is %s; only a created one can be started",
+                       container->container_id, container_machine.states[container->state]);
+    if (!guest_start(c, container, err)) {
+        move(container, CONTAINER_START_FAILED);
+        return sf_fail_in(err, "container '%s'", container->container_id);
+    }
+    if (container->state == CONTAINER_CREATED) /* it may have ended already */
+        move(container, CONTAINER_STARTED);
+    if (!processes->started(owner, container->container_id, err))
+        return false;
+    sf_sandbox_event(c->base.sandbox, "container.started", "container '%s' runs",
+                     container->container_id);
+    return true;
+}
+
+bool container_delete(struct containers *c, struct container *container, struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_processes_offer *processes = processes_of(c, &owner, err);
+
+    if (processes == NULL)
+        return false;
+    if (container->combined && !guest_delete(c, container, err))
+        return sf_fail_in(err, "container '%s'", container->container_id);
+    container->combined = false;
+    processes->forget(owner, container->container_id);
+    if (!let_all_go(c, container, err))
+        return sf_fail_in(err, "container '%s' is half deleted; repeat the delete",
+                          container->container_id);
+    sf_sandbox_event(c->base.sandbox, "container.deleted", "container '%s' is deleted",
+                     container->container_id);
+    char pod_id[SF_ID_SIZE];
+    memcpy(pod_id, container->pod_id, sizeof(pod_id));
+    container_remove(c, container);
+    pod_remove_if_empty(c, pod_id);
+    return true;
+}

@@ -1,0 +1,240 @@
+/* ContainerService: requests to moves. */
+#include "container/container.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sandferry/v1/container.pb-c.h"
+
+extern const uint8_t container_files[];
+extern const size_t container_files_size;
+
+#define SIGNAL_KILL 9
+
+typedef Sandferry__V1__ContainerSection section_t;
+typedef Sandferry__V1__Container container_t;
+
+static struct containers *containers_of(struct sf_controller *c)
+{
+    return (struct containers *)c; /* base is the first member */
+}
+
+/* The books as messages: what the section says, without a snapshot around it. */
+static section_t *books(const struct containers *c, struct sf_error **err)
+{
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = {0};
+    if (!containers_to_section(c, &section, err))
+        return NULL;
+
+    section_t *wire =
+        sandferry__v1__container_section__unpack(NULL, section.size, section.data);
+    if (wire == NULL)
+        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    return wire;
+}
+
+static container_t *message(const struct containers *c, const struct container *container,
+                            struct sf_error **err)
+{
+    section_t *wire = books(c, err);
+    container_t *found = NULL;
+
+    for (size_t i = 0; wire != NULL && i < wire->n_containers; i++) {
+        if (strcmp(wire->containers[i]->container_id, container->container_id) != 0)
+            continue;
+        found = wire->containers[i];
+        wire->containers[i] = wire->containers[--wire->n_containers];
+        break;
+    }
+    if (wire != NULL)
+        sandferry__v1__container_section__free_unpacked(wire, NULL);
+    return found;
+}
+
+static struct container *find(struct sf_controller *c, const char *container_id,
+                              struct sf_error **err)
+{
+    struct container *container = container_find(containers_of(c), container_id);
+
+    if (container == NULL)
+        sf_fail(err, SF_NOT_FOUND, "sandbox '%s' has no container '%s'", sf_sandbox_id(c->sandbox),
+                container_id);
+    return container;
+}
+
+/* ---- Create ---- */
+
+static struct wanted_disk want_disk(const Sandferry__V1__AddDiskRequest *q, bool layer)
+{
+    return (struct wanted_disk){.request = {
+        .host_path = q->host_path,
+        .read_only = layer || q->read_only,
+        .type = (unsigned)q->type,
+        .format = (unsigned)q->format,
+        .partition = q->partition,
+        .options = (const char *const *)q->options,
+        .n_options = q->n_options,
+        .ensure_filesystem = q->ensure_filesystem && !layer,
+        .filesystem = q->filesystem,
+        .block_device = false,
+    }};
+}
+
+static bool create(struct containers *c, const Sandferry__V1__CreateContainerRequest *q,
+                   struct wanted_disk *disks, struct label *labels, struct container **ret,
+                   struct sf_error **err)
+{
+    struct wanted_disk scratch;
+    struct wanted_container wanted = {
+        .container_id = q->container_id,
+        .pod_id = q->pod_id,
+        .layers = disks,
+        .n_layers = q->n_layers,
+        .disks = disks + q->n_layers,
+        .n_disks = q->n_disks,
+        .spec = q->spec,
+        .args = q->args,
+        .n_args = q->n_args,
+        .env = q->env,
+        .n_env = q->n_env,
+        .working_directory = q->working_directory,
+        .labels = labels,
+        .n_labels = q->n_labels,
+    };
+
+    for (size_t i = 0; i < q->n_layers; i++)
+        disks[i] = want_disk(q->layers[i], true);
+    for (size_t i = 0; i < q->n_disks; i++) {
+        if (q->disks[i]->disk == NULL)
+            return sf_fail(err, SF_INVALID_ARGUMENT, "disks[%zu].disk is absent", i);
+        disks[q->n_layers + i] = want_disk(q->disks[i]->disk, false);
+        disks[q->n_layers + i].destination = q->disks[i]->destination;
+    }
+    if (q->scratch != NULL) {
+        scratch = want_disk(q->scratch, false);
+        scratch.request.ensure_filesystem = true;
+        if (scratch.request.read_only)
+            return sf_fail(err, SF_INVALID_ARGUMENT,
+                           "scratch: the container must be able to write to it");
+        wanted.scratch = &scratch;
+    }
+    for (size_t i = 0; i < q->n_labels; i++)
+        labels[i] = (struct label){.key = q->labels[i]->key, .value = q->labels[i]->value};
+    return container_create(c, &wanted, ret, err);
+}
+
+static bool create_container(struct sf_controller *c, struct sf_call *call, const void *request,
+                             void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__CreateContainerRequest *q = request;
+    Sandferry__V1__CreateContainerResponse *out = reply;
+    struct wanted_disk *disks = calloc(q->n_layers + q->n_disks + 1, sizeof(*disks));
+    struct label *labels = calloc(q->n_labels + 1, sizeof(*labels));
+    struct container *new;
+
+    (void)call;
+    bool ok = disks != NULL && labels != NULL
+                  ? create(containers_of(c), q, disks, labels, &new, err)
+                  : sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    free(disks);
+    free(labels);
+    return ok && (out->container = message(containers_of(c), new, err)) != NULL;
+}
+
+/* ---- The others ---- */
+
+static bool start_container(struct sf_controller *c, struct sf_call *call, const void *request,
+                            void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__StartContainerRequest *q = request;
+    Sandferry__V1__StartContainerResponse *out = reply;
+    struct container *container = find(c, q->container_id, err);
+
+    (void)call;
+    return container != NULL && container_start(containers_of(c), container, err) &&
+           (out->container = message(containers_of(c), container, err)) != NULL;
+}
+
+static bool kill_it(struct sf_controller *c, const char *container_id, struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_processes_offer *processes =
+        sf_sandbox_offer(c->sandbox, SF_PROCESSES_OFFER, &owner);
+
+    if (processes == NULL)
+        return sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_PROCESSES_OFFER);
+    return processes->signal_init(owner, container_id, SIGNAL_KILL, err);
+}
+
+static bool alive(const struct container *container)
+{
+    return container->state == CONTAINER_RUNNING || container->state == CONTAINER_CREATED;
+}
+
+static bool delete_container(struct sf_controller *c, struct sf_call *call, const void *request,
+                             void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__DeleteContainerRequest *q = request;
+    struct container *container = find(c, q->container_id, err);
+
+    (void)reply;
+    if (container == NULL)
+        return false;
+    if (container->state == CONTAINER_RUNNING && !q->force)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "container '%s' runs; kill it first, or delete it with force",
+                       q->container_id);
+    if (alive(container) && !kill_it(c, q->container_id, err))
+        return false;
+    while ((container = container_find(containers_of(c), q->container_id)) != NULL &&
+           alive(container))
+        if (!sf_call_wait(call, err))
+            return false;
+    return container == NULL /* somebody else was quicker */ ||
+           container_delete(containers_of(c), container, err);
+}
+
+static bool list_containers(struct sf_controller *c, struct sf_call *call, const void *request,
+                            void *reply, struct sf_error **err)
+{
+    Sandferry__V1__ListContainersResponse *out = reply;
+    section_t *wire = books(containers_of(c), err);
+
+    (void)call;
+    (void)request;
+    if (wire == NULL)
+        return false;
+    out->pods = wire->pods;
+    out->n_pods = wire->n_pods;
+    out->containers = wire->containers;
+    out->n_containers = wire->n_containers;
+    wire->pods = NULL;
+    wire->containers = NULL;
+    wire->n_pods = wire->n_containers = 0;
+    sandferry__v1__container_section__free_unpacked(wire, NULL);
+    return true;
+}
+
+/* clang-format off */
+static const struct sf_method methods[] = {
+    /* method             does it            who may       how             */
+    { "CreateContainer",  create_container,  SF_OPERATOR,  0               },
+    { "StartContainer",   start_container,   SF_OPERATOR,  0               },
+    { "DeleteContainer",  delete_container,  SF_OPERATOR,  SF_METHOD_WAITS },
+    { "ListContainers",   list_containers,   SF_READER,    SF_METHOD_READS },
+    { 0 },
+};
+/* clang-format on */
+
+struct sf_service container_services[] = {
+    {.descriptor = &sandferry__v1__container_service__descriptor,
+     .methods = methods,
+     .files = container_files},
+    {0},
+};
+
+/* The linker knows the size of the files, the compiler does not. Runs when the object is opened. */
+__attribute__((constructor)) static void set_files_size(void)
+{
+    container_services[0].files_size = container_files_size;
+}

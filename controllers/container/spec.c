@@ -1,0 +1,184 @@
+/* OCI runtime specs: the caller's, or one that suits most programs. */
+#include "container/container.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define SPEC_MAX (256 * 1024) /* bytes */
+
+static void json_free(json_t **json)
+{
+    json_decref(*json);
+}
+
+static json_t *strings(const char *const *list, size_t n)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; array != NULL && i < n; i++)
+        if (json_array_append_new(array, json_string(list[i])) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+/* clang-format off */
+static const struct {
+    const char *destination, *type, *source, *options[8];
+} default_mounts[] = {
+    { "/proc",          "proc",   "proc",   { NULL } },
+    { "/dev",           "tmpfs",  "tmpfs",  { "nosuid", "strictatime", "mode=755", "size=65536k" } },
+    { "/dev/pts",       "devpts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620" } },
+    { "/dev/shm",       "tmpfs",  "shm",    { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k" } },
+    { "/dev/mqueue",    "mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
+    { "/sys",           "sysfs",  "sysfs",  { "nosuid", "noexec", "nodev", "ro" } },
+    { "/sys/fs/cgroup", "cgroup", "cgroup", { "nosuid", "noexec", "nodev", "relatime", "ro" } },
+    { "/tmp",           "tmpfs",  "tmpfs",  { "nosuid", "nodev", "mode=1777" } },
+    { "/run",           "tmpfs",  "tmpfs",  { "nosuid", "nodev", "mode=755" } },
+};
+/* clang-format on */
+
+static const char *const capabilities[] = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD",
+    "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+};
+static const char *const namespaces[] = {"pid", "network", "ipc", "uts", "mount", "cgroup"};
+static const char *const masked[] = {
+    "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+    "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+};
+static const char *const read_only[] = {
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+};
+static const char *const default_env[] = {
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static json_t *mounts(void)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < COUNT(default_mounts); i++) {
+        size_t n = 0;
+        while (n < COUNT(default_mounts[i].options) && default_mounts[i].options[n] != NULL)
+            n++;
+        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:o}", "destination",
+                                               default_mounts[i].destination, "type",
+                                               default_mounts[i].type, "source",
+                                               default_mounts[i].source, "options",
+                                               strings(default_mounts[i].options, n)));
+    }
+    return array;
+}
+
+static json_t *namespace_list(void)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < COUNT(namespaces); i++)
+        json_array_append_new(array, json_pack("{s:s}", "type", namespaces[i]));
+    return array;
+}
+
+static json_t *process(const struct wanted_container *wanted)
+{
+    json_t *caps = strings(capabilities, COUNT(capabilities));
+    json_t *env = wanted->n_env > 0 ? strings((const char *const *)wanted->env, wanted->n_env)
+                                    : strings(default_env, COUNT(default_env));
+    json_t *json = json_pack(
+        "{s:b, s:{s:i, s:i}, s:o, s:o, s:s, s:{s:O, s:O, s:O}, s:[{s:s, s:i, s:i}], s:b}",
+        "terminal", 0, "user", "uid", 0, "gid", 0, "args",
+        strings((const char *const *)wanted->args, wanted->n_args), "env", env, "cwd",
+        wanted->working_directory[0] != '\0' ? wanted->working_directory : "/", "capabilities",
+        "bounding", caps, "effective", caps, "permitted", caps, "rlimits", "type", "RLIMIT_NOFILE",
+        "hard", 1024, "soft", 1024, "noNewPrivileges", 1);
+
+    json_decref(caps);
+    return json;
+}
+
+static json_t *default_spec(const struct wanted_container *wanted)
+{
+    return json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:o}}", "ociVersion", "1.0.2", "process",
+                     process(wanted), "hostname", wanted->container_id, "mounts", mounts(), "linux",
+                     "namespaces", namespace_list(), "maskedPaths", strings(masked, COUNT(masked)),
+                     "readonlyPaths", strings(read_only, COUNT(read_only)));
+}
+
+static json_t *given_spec(const struct wanted_container *wanted, struct sf_error **err)
+{
+    json_error_t where;
+    json_t *json = strlen(wanted->spec) <= SPEC_MAX
+                       ? json_loads(wanted->spec, JSON_REJECT_DUPLICATES, &where) : NULL;
+
+    if (strlen(wanted->spec) > SPEC_MAX)
+        sf_fail(err, SF_INVALID_ARGUMENT, "the spec has %zu bytes; at most %d",
+                strlen(wanted->spec), SPEC_MAX);
+    else if (json == NULL)
+        sf_fail(err, SF_INVALID_ARGUMENT, "the spec is not JSON: line %d: %s", where.line,
+                where.text);
+    else if (json_is_object(json) && json_is_object(json_object_get(json, "process")))
+        return json;
+    else
+        sf_fail(err, SF_INVALID_ARGUMENT, "the spec has no 'process'; give an OCI runtime spec");
+    sf_fail_detail(err, SF_DETAIL_FIELD, "spec", "must be an OCI runtime spec as JSON");
+    json_decref(json);
+    return NULL;
+}
+
+/* A disk besides the layers is bind-mounted from where the guest has it. */
+static bool add_disks(json_t *spec, const struct spec_mount *disks, size_t n, struct sf_error **err)
+{
+    json_t *list = json_object_get(spec, "mounts");
+
+    if (n > 0 && !json_is_array(list)) {
+        list = json_array();
+        json_object_set_new(spec, "mounts", list);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (disks[i].destination[0] != '/')
+            return sf_fail(err, SF_INVALID_ARGUMENT, "disks[%zu].destination: '%.200s' is not an "
+                           "absolute path", i, disks[i].destination);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:[s, s]}", "destination",
+                                              disks[i].destination, "type", "bind", "source",
+                                              disks[i].source, "options", "rbind",
+                                              disks[i].read_only ? "ro" : "rw"));
+    }
+    return true;
+}
+
+char *spec_make(const struct wanted_container *wanted, const struct container *container,
+                const struct spec_mount *disks, size_t n_disks, bool *ret_terminal,
+                struct sf_error **err)
+{
+    if (wanted->spec[0] == '\0' && wanted->n_args == 0) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "container '%s' has no program to run; give args or spec",
+                wanted->container_id);
+        sf_fail_detail(err, SF_DETAIL_FIELD, "args", "needed where spec is empty");
+        return NULL;
+    }
+    SF_CLEANUP(json_free)
+    json_t *spec = wanted->spec[0] != '\0' ? given_spec(wanted, err) : default_spec(wanted);
+    if (spec == NULL) {
+        if (*err == NULL)
+            sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
+        return NULL;
+    }
+    if (!add_disks(spec, disks, n_disks, err))
+        return NULL;
+    json_object_set_new(spec, "root",
+                        json_pack("{s:s, s:b}", "path", container->rootfs_path, "readonly",
+                                  json_is_true(json_object_get(json_object_get(spec, "root"),
+                                                               "readonly"))));
+    *ret_terminal = json_is_true(json_object_get(json_object_get(spec, "process"), "terminal"));
+    char *text = json_dumps(spec, JSON_COMPACT | JSON_SORT_KEYS);
+    if (text == NULL)
+        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
+    return text;
+}

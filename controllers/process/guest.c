@@ -1,0 +1,155 @@
+/* What the agent says of processes, and what it is asked. Nothing that it says is believed. */
+#include "process/process.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "sandferry/v1/agent.pb-c.h"
+
+#define SIGNAL_MS 10000
+#define INPUT_MS  60000
+
+static bool ask(struct processes *p, Sandferry__V1__AgentRequest *request, uint32_t timeout_ms,
+                Sandferry__V1__AgentReply **ret, struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_guest_offer *guest = sf_sandbox_offer(p->base.sandbox, SF_GUEST_OFFER, &owner);
+    void *reply = NULL;
+
+    if (guest == NULL)
+        return sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_GUEST_OFFER);
+    bool ok = guest->call(owner, request, timeout_ms, ret != NULL ? &reply : NULL, err);
+    if (ok && ret != NULL)
+        *ret = reply;
+    return ok;
+}
+
+bool guest_signal(struct processes *p, const struct process *process, uint32_t signal,
+                  struct sf_error **err)
+{
+    Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentSignal body = SANDFERRY__V1__AGENT_SIGNAL__INIT;
+
+    body.container_id = (char *)(uintptr_t)process->guest_container_id;
+    body.exec_id = (char *)(uintptr_t)process->exec_id;
+    body.signal = signal;
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_SIGNAL;
+    request.signal = &body;
+    return ask(p, &request, SIGNAL_MS, NULL, err);
+}
+
+bool guest_input(struct processes *p, struct process *process, const uint8_t *data, size_t size,
+                 bool close, struct sf_error **err)
+{
+    Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentInput body = SANDFERRY__V1__AGENT_INPUT__INIT;
+
+    body.container_id = process->guest_container_id;
+    body.exec_id = process->exec_id;
+    body.data = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = size};
+    body.close = close;
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_INPUT;
+    request.input = &body;
+    if (!ask(p, &request, INPUT_MS, NULL, err))
+        return false;
+    process->stdin_offset += size;
+    process->stdin_closed |= close;
+    return true;
+}
+
+/* The host has a place for these bytes: the agent may send as many again. */
+static void tell_taken(struct processes *p, const struct process *process, unsigned number)
+{
+    Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentOutputTaken body = SANDFERRY__V1__AGENT_OUTPUT_TAKEN__INIT;
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+
+    body.container_id = (char *)(uintptr_t)process->guest_container_id;
+    body.exec_id = (char *)(uintptr_t)process->exec_id;
+    body.stream = number + 1;
+    body.offset = process->out[number].end;
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_OUTPUT_TAKEN;
+    request.output_taken = &body;
+    if (!ask(p, &request, 0, NULL, &err))
+        sf_warning("process '%s/%s': output acknowledgement: %s, continuing",
+                   process->container_id, process->exec_id, sf_error_message(err));
+}
+
+static void take_output(struct processes *p, const Sandferry__V1__AgentOutput *o)
+{
+    struct process *process = process_find_guest(p, o->container_id, o->exec_id);
+    if (process == NULL || o->stream < 1 || o->stream > 2) {
+        sf_warning("sandbox '%s': output of an unknown process '%.64s', continuing",
+                   sf_sandbox_id(p->base.sandbox), o->container_id);
+        return;
+    }
+    struct ring *r = &process->out[o->stream - 1];
+    if (o->offset != r->end || r->closed) {
+        sf_warning("process '%s/%s': output at %" PRIu64 ", expected %" PRIu64 ", continuing",
+                   process->container_id, process->exec_id, o->offset, r->end);
+        return;
+    }
+    if (!ring_add(r, o->data.data, o->data.len)) {
+        sf_warning("process '%s/%s': no memory for its output, continuing", process->container_id,
+                   process->exec_id);
+        return;
+    }
+    r->closed = o->closed;
+    if (o->data.len > 0)
+        tell_taken(p, process, o->stream - 1);
+    sf_sandbox_changed(p->base.sandbox);
+}
+
+static void take_exit(struct processes *p, const Sandferry__V1__AgentExited *e)
+{
+    struct process *process = process_find_guest(p, e->container_id, e->exec_id);
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+
+    if (process == NULL ||
+        !sf_machine_move(&process_machine, &process->state, PROCESS_EXITED, e->container_id, &err)) {
+        sf_warning("sandbox '%s': exit of process '%.64s': %s, continuing",
+                   sf_sandbox_id(p->base.sandbox), e->container_id,
+                   err != NULL ? sf_error_message(err) : "there is none");
+        return;
+    }
+    process->exit_code = e->exit_code & 0xff;
+    process->exited_at_ns = e->exited_at_ns > 0 ? e->exited_at_ns : 0;
+    sf_sandbox_event(p->base.sandbox, "process.exited",
+                     "the process '%s' of container '%s' has ended with code %u", process->exec_id,
+                     process->container_id, process->exit_code);
+    if (process->exec_id[0] == '\0' && p->on_exit != NULL)
+        p->on_exit(p->container, process->container_id, process->exit_code);
+    sf_sandbox_changed(p->base.sandbox);
+}
+
+void guest_event(struct sf_controller *listener, const void *event)
+{
+    struct processes *p = (struct processes *)listener; /* base is the first member */
+    const Sandferry__V1__AgentEvent *e = event;
+
+    if (e->body_case == SANDFERRY__V1__AGENT_EVENT__BODY_OUTPUT)
+        take_output(p, e->output);
+    else if (e->body_case == SANDFERRY__V1__AGENT_EVENT__BODY_EXITED)
+        take_exit(p, e->exited);
+}
+
+bool guest_listen(struct processes *p, struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_guest_offer *guest = sf_sandbox_offer(p->base.sandbox, SF_GUEST_OFFER, &owner);
+
+    if (guest == NULL)
+        return sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_GUEST_OFFER);
+    return guest->listen(owner, &p->base, guest_event, err);
+}
+
+void guest_unlisten(struct processes *p)
+{
+    struct sf_controller *owner;
+    const struct sf_guest_offer *guest = sf_sandbox_offer(p->base.sandbox, SF_GUEST_OFFER, &owner);
+
+    if (guest != NULL)
+        guest->unlisten(owner, &p->base);
+}
