@@ -3,7 +3,8 @@
 
 /*
  * What the sandbox service does, one function for each method that changes something. Each is one
- * table of named steps (create.c, save.c, restore.c), or short (end.c).
+ * table of named steps (create.c, save.c, restore.c), or short (end.c); restart.c is what happens
+ * to all of them when the daemon ends and starts.
  *
  * @call may be NULL: nobody can end the operation. Replies are filled on success only.
  */
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "journal.h"
 #include "sandferry/v1/sandbox.pb-c.h"
 #include "steps.h"
 
@@ -28,6 +30,9 @@ bool create_sandbox(struct daemon *d, struct rpc_call *call,
 bool save_sandbox(struct daemon *d, struct rpc_call *call,
                   const Sandferry__V1__SaveSandboxRequest *request,
                   Sandferry__V1__SaveSandboxResponse *reply, struct sf_error **err);
+/* The same steps, for the journal: the sandbox goes, its record says how to bring it back. With its
+ * lock held. */
+bool save_to_journal(struct daemon *d, struct sf_sandbox *s, struct sf_error **err);
 /* The daemon ends: saves what runs into the journal, lets go of what is held. False: something has
  * to be left running, or as it is; a warning has said why. */
 bool save_all_to_journal(struct daemon *d);
@@ -35,6 +40,10 @@ bool save_all_to_journal(struct daemon *d);
 bool restore_sandbox(struct daemon *d, struct rpc_call *call,
                      const Sandferry__V1__RestoreSandboxRequest *request,
                      Sandferry__V1__RestoreSandboxResponse *reply, struct sf_error **err);
+/* The same steps, of what the journal has. @s: new, with its lock held. */
+bool restore_from_journal(struct daemon *d, struct sf_sandbox *s,
+                          const Sandferry__V1__SandboxSnapshot *snapshot, enum journal_word word,
+                          struct sf_error **err);
 bool check_restore(struct daemon *d, const Sandferry__V1__CheckRestoreRequest *request,
                    Sandferry__V1__CheckRestoreResponse *reply, struct sf_error **err);
 /* The daemon starts: brings back what the journal has. One that cannot be brought back is shown as

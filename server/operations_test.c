@@ -7,195 +7,10 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "fakes.h"
+#include "fake_calls.h"
 #include "message.h"
 #include "sandbox.h"
 #include "snapshot/digest.h"
-
-#define AFTER(what) SANDFERRY__V1__AFTER_SAVE__AFTER_SAVE_##what
-#define STATE(what) SANDFERRY__V1__SANDBOX_STATE__SANDBOX_STATE_##what
-
-typedef Sandferry__V1__SandboxSnapshot snapshot;
-
-static struct daemon daemon_;
-static struct sf_error *err;
-static snapshot *saved;
-
-static void setup(void)
-{
-    err = NULL;
-    saved = NULL;
-    fake_daemon_open(&daemon_);
-}
-
-static void teardown(void)
-{
-    sf_fault_arm(NULL);
-    sf_error_free(err);
-    if (saved != NULL)
-        sandferry__v1__sandbox_snapshot__free_unpacked(saved, NULL);
-    fake_daemon_close(&daemon_);
-}
-
-static void forgive(void)
-{
-    sf_error_free(err);
-    err = NULL;
-}
-
-static void refused(enum sf_code code, const char *text)
-{
-    ck_assert_ptr_nonnull(err);
-    ck_assert_msg(sf_error_code(err) == code, "%s: %s", sf_code_name(sf_error_code(err)),
-                  sf_error_message(err));
-    ck_assert_msg(strstr(sf_error_message(err), text) != NULL, "'%s' lacks '%s'",
-                  sf_error_message(err), text);
-    forgive();
-}
-
-/* ---- the operations, with the fewest words ---- */
-
-static char *id(const char *text)
-{
-    return (char *)(uintptr_t)text;
-}
-
-static bool create(const char *name)
-{
-    Sandferry__V1__CreateSandboxRequest request = SANDFERRY__V1__CREATE_SANDBOX_REQUEST__INIT;
-    Sandferry__V1__CreateSandboxResponse reply = SANDFERRY__V1__CREATE_SANDBOX_RESPONSE__INIT;
-    Sandferry__V1__Label label = SANDFERRY__V1__LABEL__INIT, *labels[] = {&label};
-    label.key = id("team");
-    label.value = id("harbour");
-    request.sandbox_id = id(name);
-    request.labels = labels;
-    request.n_labels = 1;
-    bool ok = create_sandbox(&daemon_, NULL, &request, &reply, &err);
-    if (ok)
-        sandferry__v1__sandbox__free_unpacked(reply.sandbox, NULL);
-    return ok;
-}
-
-static bool save_by(struct rpc_call *call, const char *name, Sandferry__V1__AfterSave after)
-{
-    Sandferry__V1__SaveSandboxRequest request = SANDFERRY__V1__SAVE_SANDBOX_REQUEST__INIT;
-    Sandferry__V1__SaveSandboxResponse *reply = calloc(1, sizeof(*reply));
-    sandferry__v1__save_sandbox_response__init(reply);
-    request.sandbox_id = id(name);
-    request.after = after;
-    bool ok = save_sandbox(&daemon_, call, &request, reply, &err);
-    if (ok) {
-        if (saved != NULL)
-            sandferry__v1__sandbox_snapshot__free_unpacked(saved, NULL);
-        saved = SF_STEAL(reply->snapshot);
-        ck_assert_uint_gt(reply->n_steps, 5);
-        ck_assert_ptr_nonnull(reply->stopped_at);
-    }
-    sandferry__v1__save_sandbox_response__free_unpacked(reply, NULL);
-    return ok;
-}
-
-static bool save(const char *name, Sandferry__V1__AfterSave after)
-{
-    return save_by(NULL, name, after);
-}
-
-static bool restore_with(const char *name, bool hold, Sandferry__V1__Patch *patch)
-{
-    Sandferry__V1__RestoreSandboxRequest request = SANDFERRY__V1__RESTORE_SANDBOX_REQUEST__INIT;
-    Sandferry__V1__RestoreSandboxResponse *reply = calloc(1, sizeof(*reply));
-    sandferry__v1__restore_sandbox_response__init(reply);
-    request.snapshot = saved;
-    request.sandbox_id = id(name);
-    request.hold = hold;
-    request.patches = &patch;
-    request.n_patches = patch == NULL ? 0 : 1;
-    bool ok = restore_sandbox(&daemon_, NULL, &request, reply, &err);
-    if (ok) {
-        ck_assert_int_eq(reply->sandbox->state, hold ? STATE(LOADED) : STATE(RUNNING));
-        ck_assert((reply->resumed_at == NULL) == hold);
-    }
-    sandferry__v1__restore_sandbox_response__free_unpacked(reply, NULL);
-    return ok;
-}
-
-static bool restore(void)
-{
-    return restore_with("", false, NULL);
-}
-
-static bool resume(const char *name)
-{
-    Sandferry__V1__ResumeSandboxRequest request = SANDFERRY__V1__RESUME_SANDBOX_REQUEST__INIT;
-    Sandferry__V1__ResumeSandboxResponse reply = SANDFERRY__V1__RESUME_SANDBOX_RESPONSE__INIT;
-    request.sandbox_id = id(name);
-    bool ok = resume_sandbox(&daemon_, NULL, &request, &reply, &err);
-    if (ok)
-        sandferry__v1__sandbox__free_unpacked(reply.sandbox, NULL);
-    return ok;
-}
-
-static bool stop(const char *name)
-{
-    Sandferry__V1__StopSandboxRequest request = SANDFERRY__V1__STOP_SANDBOX_REQUEST__INIT;
-    Sandferry__V1__StopSandboxResponse reply = SANDFERRY__V1__STOP_SANDBOX_RESPONSE__INIT;
-    request.sandbox_id = id(name);
-    bool ok = stop_sandbox(&daemon_, NULL, &request, &reply, &err);
-    if (ok)
-        sandferry__v1__sandbox__free_unpacked(reply.sandbox, NULL);
-    return ok;
-}
-
-static bool delete (const char *name, bool force)
-{
-    Sandferry__V1__DeleteSandboxRequest request = SANDFERRY__V1__DELETE_SANDBOX_REQUEST__INIT;
-    request.sandbox_id = id(name);
-    request.force = force;
-    return delete_sandbox(&daemon_, NULL, &request, &err);
-}
-
-/* ---- looking ---- */
-
-static int state_of(const char *name)
-{
-    struct sf_error *absent = NULL;
-    struct sf_sandbox *s = registry_find(&daemon_.registry, name, &absent);
-    int state = s == NULL ? -1 : (int)sandbox_state(s);
-    sandbox_unref(s);
-    sf_error_free(absent);
-    return state;
-}
-
-static const char *text_of(const char *name, size_t i)
-{
-    static char text[64];
-    struct sf_sandbox *s = registry_find(&daemon_.registry, name, &err);
-    ck_assert_ptr_nonnull(s);
-    strcpy(text, ((struct fake *)s->instances[i].controller)->text);
-    sandbox_unref(s);
-    return text;
-}
-
-static bool count_record(void *context, const char *name, enum journal_word word,
-                         const struct sf_bytes *face, struct sf_error **unused)
-{
-    (void)name;
-    (void)word;
-    (void)face;
-    (void)unused;
-    ++*(unsigned *)context;
-    return true;
-}
-
-static void nothing_is_left(const char *name)
-{
-    unsigned records = 0;
-    SF_CLEANUP(sf_freep) char *directory = operation_directory(&daemon_, name);
-    ck_assert_int_eq(state_of(name), -1);
-    ck_assert_int_ne(access(directory, F_OK), 0);
-    ck_assert(journal_walk(&daemon_.journal, count_record, &records, &err));
-    ck_assert_uint_eq(records, 0);
-}
 
 static unsigned count(const struct step *steps)
 {
@@ -263,6 +78,23 @@ START_TEST(create_asks_for_an_id_and_labels)
     ck_assert_str_eq(sf_error_detail(err, 1)->subject, "labels[1]");
     refused(SF_INVALID_ARGUMENT, "labels[0]");
     nothing_is_left("s1");
+}
+END_TEST
+
+START_TEST(whoever_looks_does_not_wait)
+{
+    ck_assert(create("s1"));
+    struct sf_sandbox *s = registry_find(&daemon_.registry, "s1", &err);
+    sandbox_lock(s); /* as a long save does */
+    struct sf_sandbox **list = registry_list(&daemon_.registry);
+    Sandferry__V1__Sandbox *face = sandbox_describe(list[0], &err);
+    ck_assert_str_eq(face->sandbox_id, "s1");
+    ck_assert_str_eq(face->labels[0]->key, "team");
+    ck_assert_uint_eq(face->n_controllers, 3);
+    sandferry__v1__sandbox__free_unpacked(face, NULL);
+    registry_list_free(list);
+    sandbox_unlock(s);
+    sandbox_unref(s);
 }
 END_TEST
 
@@ -391,13 +223,6 @@ END_TEST
 
 /* ---- restore ---- */
 
-static void make_saved(void)
-{
-    ck_assert(create("s1"));
-    ck_assert(save("s1", AFTER(STOP)));
-    fake_trace_clear();
-}
-
 START_TEST(restore_goes_down)
 {
     make_saved();
@@ -510,7 +335,7 @@ START_TEST(what_cannot_be_believed_is_refused)
     refused(SF_UNIMPLEMENTED, "leaf: its section has version 3, this build takes 1 to 2");
     nothing_is_left("s1");
 
-    snapshot *all = SF_STEAL(saved);
+    Sandferry__V1__SandboxSnapshot *all = SF_STEAL(saved);
     ck_assert(!restore());
     refused(SF_INVALID_ARGUMENT, "snapshot");
     saved = all;
@@ -622,188 +447,17 @@ START_TEST(check_finds_everything)
 }
 END_TEST
 
-/* ---- stop, delete ---- */
-
-START_TEST(stop_and_delete)
-{
-    ck_assert(create("s1"));
-    ck_assert(!delete ("s1", false));
-    refused(SF_FAILED_PRECONDITION, "sandbox 's1' is running: stop it first");
-    fake_trace_clear();
-    ck_assert(stop("s1"));
-    ck_assert_str_eq(fake_trace, "leaf.destroy middle.destroy top.destroy ");
-    ck_assert(stop("s1"));
-    ck_assert_int_eq(state_of("s1"), SANDBOX_STOPPED);
-    ck_assert(!save("s1", AFTER(STOP)));
-    refused(SF_FAILED_PRECONDITION, "stopped");
-    ck_assert(delete ("s1", false));
-    nothing_is_left("s1");
-    ck_assert(!delete ("s1", false));
-    refused(SF_NOT_FOUND, "'s1'");
-    ck_assert(create("s1"));
-    ck_assert(delete ("s1", true));
-    nothing_is_left("s1");
-}
-END_TEST
-
-START_TEST(stop_of_a_hold_leaves_the_snapshot_usable)
-{
-    make_saved();
-    ck_assert(restore_with("", true, NULL));
-    fake_trace_clear();
-    ck_assert(stop("s1"));
-    ck_assert_str_eq(fake_trace, "leaf.abandon middle.abandon top.abandon "
-                                 "leaf.destroy middle.destroy top.destroy ");
-    ck_assert(delete ("s1", false));
-    ck_assert(restore());
-    ck_assert(save("s1", AFTER(HOLD)));
-    fake_trace_clear();
-    ck_assert(delete ("s1", true));
-    ck_assert_ptr_nonnull(strstr(fake_trace, "leaf.discard middle.discard top.discard "));
-    nothing_is_left("s1");
-}
-END_TEST
-
-START_TEST(a_hold_whose_vm_is_lost_leaves_the_snapshot_usable)
-{
-    ck_assert(create("s1"));
-    ck_assert(save("s1", AFTER(HOLD)));
-    sf_sandbox_invalid(daemon_.registry.all[0], "QEMU has ended");
-    ck_assert(!resume("s1"));
-    refused(SF_FAILED_PRECONDITION, "QEMU has ended");
-    fake_trace_clear();
-    ck_assert(delete ("s1", false));
-    ck_assert_ptr_nonnull(strstr(fake_trace, "discard"));
-    ck_assert(restore());
-}
-END_TEST
-
-START_TEST(a_thaw_that_cannot_go_on_is_a_refusal)
-{
-    ck_assert(create("s1"));
-    ck_assert(save("s1", AFTER(HOLD)));
-    fake_lose = "top.thaw";
-    ck_assert(!resume("s1"));
-    refused(SF_FAILED_PRECONDITION, "taken by another");
-    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID);
-    fake_trace_clear();
-    ck_assert(delete ("s1", false));
-    ck_assert_ptr_null(strstr(fake_trace, "discard")); /* it was thawed */
-}
-END_TEST
-
-START_TEST(a_vm_that_is_lost_during_a_save_fails_it)
-{
-    ck_assert(create("s1"));
-    fake_lose = "top.stop";
-    ck_assert(!save("s1", afters[_i]));
-    refused(SF_FAILED_PRECONDITION, "taken by another");
-    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID);
-}
-END_TEST
-
-/* ---- a daemon ends, and the next one starts ---- */
-
-static void next_daemon(void)
-{
-    fake_daemon_reopen(&daemon_);
-    ck_assert(restore_all_from_journal(&daemon_, &err));
-}
-
-START_TEST(what_runs_is_saved_and_runs_on)
-{
-    ck_assert(create("s1") && create("s2") && stop("s2"));
-    ck_assert(save_all_to_journal(&daemon_));
-    next_daemon();
-    ck_assert_int_eq(state_of("s1"), SANDBOX_RUNNING);
-    ck_assert_str_eq(text_of("s1", 2), "leaf of s1");
-    ck_assert_int_eq(state_of("s2"), SANDBOX_STOPPED);
-    ck_assert(delete ("s1", true) && delete ("s2", false));
-    nothing_is_left("s1");
-}
-END_TEST
-
-START_TEST(what_is_held_is_held_again)
-{
-    ck_assert(create("s1"));
-    ck_assert(save("s1", AFTER(HOLD)));
-    ck_assert(restore_with("s2", true, NULL));
-    ck_assert(save_all_to_journal(&daemon_));
-    next_daemon();
-    ck_assert_int_eq(state_of("s1"), SANDBOX_LOADED);
-    ck_assert_int_eq(state_of("s2"), SANDBOX_LOADED);
-    ck_assert(save_all_to_journal(&daemon_)); /* and once more */
-    next_daemon();
-    ck_assert(resume("s1"));
-    ck_assert_str_eq(text_of("s1", 2), "leaf of s1");
-}
-END_TEST
-
-START_TEST(what_a_killed_daemon_leaves_is_shown)
-{
-    ck_assert(create("s1"));
-    next_daemon();
-    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID);
-    ck_assert(!save("s1", AFTER(STOP)));
-    refused(SF_FAILED_PRECONDITION, "unattended");
-    ck_assert(!restore_with("s1", false, NULL));
-    forgive();
-    fake_trace_clear();
-    ck_assert(delete ("s1", false));
-    ck_assert_ptr_nonnull(strstr(fake_trace, "leaf.destroy middle.destroy top.destroy "));
-    nothing_is_left("s1");
-}
-END_TEST
-
-START_TEST(what_cannot_be_brought_back_is_shown_and_tried_again)
-{
-    ck_assert(create("s1"));
-    ck_assert(save_all_to_journal(&daemon_));
-    fake_daemon_reopen(&daemon_);
-    fake_refuse = "middle.load";
-    ck_assert(restore_all_from_journal(&daemon_, &err));
-    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID);
-    ck_assert(!save("s1", AFTER(STOP)));
-    refused(SF_FAILED_PRECONDITION, "could not be restored");
-    save_all_to_journal(&daemon_);
-    fake_refuse = NULL;
-    next_daemon();
-    ck_assert_int_eq(state_of("s1"), SANDBOX_RUNNING);
-}
-END_TEST
-
-START_TEST(a_save_that_fails_at_the_end_leaves_it_alone)
-{
-    ck_assert(create("s1"));
-    fake_refuse = "top.quiesce";
-    ck_assert(!save_all_to_journal(&daemon_));
-    ck_assert_int_eq(state_of("s1"), SANDBOX_RUNNING);
-    fake_refuse = NULL;
-    next_daemon();
-    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID);
-}
-END_TEST
-
-/* ---- */
-
-static TCase *add_case(Suite *suite, const char *name)
-{
-    TCase *cases = tcase_create(name);
-    tcase_add_checked_fixture(cases, setup, teardown);
-    suite_add_tcase(suite, cases);
-    return cases;
-}
-
 int main(void)
 {
     Suite *suite = suite_create("operations");
-    TCase *t = add_case(suite, "create");
+    TCase *t = fake_case(suite, "create");
     tcase_add_test(t, create_goes_down);
     tcase_add_loop_test(t, create_that_fails_leaves_nothing, 0, (int)count(create_steps));
     tcase_add_test(t, create_that_a_controller_refuses_destroys_the_others);
     tcase_add_test(t, create_asks_for_an_id_and_labels);
+    tcase_add_test(t, whoever_looks_does_not_wait);
 
-    t = add_case(suite, "save");
+    t = fake_case(suite, "save");
     tcase_add_loop_test(t, save_goes_up_and_writes_down, 0, 3);
     tcase_add_loop_test(t, save_that_fails_at_a_step_runs_on, 0, 3 * (int)count(save_steps));
     tcase_add_loop_test(t, save_that_a_controller_refuses_runs_on, 0, 18);
@@ -812,7 +466,7 @@ int main(void)
     tcase_add_test(t, saved_twice);
     tcase_add_test(t, save_whose_caller_has_gone_runs_on);
 
-    t = add_case(suite, "restore");
+    t = fake_case(suite, "restore");
     tcase_add_loop_test(t, restore_goes_down, 0, 2);
     tcase_add_loop_test(t, restore_that_fails_at_a_step_leaves_nothing, 0,
                         (int)count(restore_steps));
@@ -826,18 +480,6 @@ int main(void)
     tcase_add_test(t, a_controller_without_a_section_begins_empty);
     tcase_add_test(t, check_finds_nothing);
     tcase_add_test(t, check_finds_everything);
-
-    t = add_case(suite, "end");
-    tcase_add_test(t, stop_and_delete);
-    tcase_add_test(t, stop_of_a_hold_leaves_the_snapshot_usable);
-    tcase_add_test(t, a_hold_whose_vm_is_lost_leaves_the_snapshot_usable);
-    tcase_add_test(t, a_thaw_that_cannot_go_on_is_a_refusal);
-    tcase_add_loop_test(t, a_vm_that_is_lost_during_a_save_fails_it, 0, 3);
-    tcase_add_test(t, what_runs_is_saved_and_runs_on);
-    tcase_add_test(t, what_is_held_is_held_again);
-    tcase_add_test(t, what_a_killed_daemon_leaves_is_shown);
-    tcase_add_test(t, what_cannot_be_brought_back_is_shown_and_tried_again);
-    tcase_add_test(t, a_save_that_fails_at_the_end_leaves_it_alone);
 
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -389,19 +389,12 @@ bool check_restore(struct daemon *d, const Sandferry__V1__CheckRestoreRequest *r
     return fill_obstacles(why, reply, err);
 }
 
-/* ---- the daemon starts ---- */
+/* ---- for restart.c ---- */
 
-static bool restore_from(struct daemon *d, struct sf_sandbox *s, enum journal_word word,
-                         struct sf_error **err)
+bool restore_from_journal(struct daemon *d, struct sf_sandbox *s,
+                          const Sandferry__V1__SandboxSnapshot *snapshot, enum journal_word word,
+                          struct sf_error **err)
 {
-    struct sf_bytes packed = {0};
-    if (!journal_get_snapshot(&d->journal, s->id, &packed, err))
-        return false;
-    Sandferry__V1__SandboxSnapshot *snapshot = snapshot_work_decode(&packed, err);
-    sf_bytes_done(&packed);
-    if (snapshot == NULL)
-        return false;
-
     struct restore_job job = {
         .daemon = d,
         .snapshot = snapshot,
@@ -409,77 +402,5 @@ static bool restore_from(struct daemon *d, struct sf_sandbox *s, enum journal_wo
         .from_journal = word,
         .sandbox = s,
     };
-    bool ok = run(&job, err);
-    sandferry__v1__sandbox_snapshot__free_unpacked(snapshot, NULL);
-    return ok;
-}
-
-/* Shows a sandbox that is not brought back. Its controllers are there, so that a stop can clean up
- * what they find of it on this host. */
-static bool show(struct daemon *d, const char *id, const struct sf_bytes *face,
-                 enum journal_word word, const char *problem, struct sf_error **err)
-{
-    SF_CLEANUP(operation_leavep) struct sf_sandbox *s = operation_new_sandbox(d, id, NULL, err);
-    if (s == NULL)
-        return false;
-
-    Sandferry__V1__Sandbox bare = SANDFERRY__V1__SANDBOX__INIT;
-    bare.sandbox_id = s->id;
-    bool ok = word == JOURNAL_DAMAGED ? sandbox_set_face(s, &bare, err)
-                                      : sf_bytes_copy(&s->face, face->data, face->size) ||
-                                            sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    if (!ok || !lifecycle_init(s, &d->modules, err))
-        return false;
-    if (word == JOURNAL_STOPPED)
-        return sandbox_move(s, SANDBOX_STOP, err) && registry_add(&d->registry, s, err);
-    sandbox_lose(s, problem);
-    sf_warning("sandbox '%s': invalid: %s, it waits to be deleted", id, problem);
-    return registry_add(&d->registry, s, err);
-}
-
-static bool bring_back(struct daemon *d, const char *id, enum journal_word word,
-                       const struct sf_bytes *face, struct sf_error **err)
-{
-    struct sf_error *why = NULL;
-    struct sf_sandbox *s = operation_new_sandbox(d, id, NULL, err);
-    if (s == NULL)
-        return false;
-
-    bool ok = restore_from(d, s, word, &why);
-    operation_leave(s);
-    if (ok)
-        return true;
-    SF_CLEANUP(sf_freep)
-    char *problem =
-        sf_format("it was saved when the daemon ended, and could not be restored: %s; the next "
-                  "start tries again",
-                  sf_error_message(why));
-    sf_error_free(why);
-    return show(d, id, face, word, problem == NULL ? "no memory" : problem, err);
-}
-
-static bool take_record(void *context, const char *id, enum journal_word word,
-                        const struct sf_bytes *face, struct sf_error **err)
-{
-    struct daemon *d = context;
-
-    switch (word) {
-    case JOURNAL_SAVED:
-    case JOURNAL_HELD:
-        return bring_back(d, id, word, face, err);
-    case JOURNAL_STOPPED:
-        return show(d, id, face, word, NULL, err);
-    case JOURNAL_DAMAGED:
-        return show(d, id, face, word, "its record in the journal is damaged; stop cleans up", err);
-    default:
-        return show(d, id, face, word,
-                    "the daemon ended without saving it, and its VM has run unattended since, if "
-                    "it runs; stop or delete cleans it up",
-                    err);
-    }
-}
-
-bool restore_all_from_journal(struct daemon *d, struct sf_error **err)
-{
-    return journal_walk(&d->journal, take_record, d, err);
+    return run(&job, err);
 }

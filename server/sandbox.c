@@ -73,7 +73,7 @@ bool sandbox_move(struct sf_sandbox *s, enum sandbox_event on, struct sf_error *
 {
     pthread_mutex_lock(&s->mutex);
     bool broken = s->state == SANDBOX_INVALID && on != SANDBOX_STOP && on != SANDBOX_LOST;
-    bool ok = broken ? sf_fail(err, SF_FAILED_PRECONDITION, "its VM is lost: %s",
+    bool ok = broken ? sf_fail(err, SF_FAILED_PRECONDITION, "it cannot go on: %s",
                                s->problem == NULL ? "no memory to say why" : s->problem)
                      : sf_machine_move(&sandbox_machine, &s->state, on, s->id, err);
     if (ok && s->state != SANDBOX_INVALID) {

@@ -245,9 +245,9 @@ bool save_sandbox(struct daemon *d, struct rpc_call *call,
     return true;
 }
 
-/* ---- the daemon ends ---- */
+/* ---- for restart.c ---- */
 
-static bool save_to_journal(struct daemon *d, struct sf_sandbox *s, struct sf_error **err)
+bool save_to_journal(struct daemon *d, struct sf_sandbox *s, struct sf_error **err)
 {
     struct save_job job = {
         .daemon = d,
@@ -259,50 +259,4 @@ static bool save_to_journal(struct daemon *d, struct sf_sandbox *s, struct sf_er
         return false;
     drop_snapshot(&job);
     return true;
-}
-
-/* Its snapshot is in the journal since it was held: what is left is to let go of it here. */
-static bool let_go_of_held(struct daemon *d, struct sf_sandbox *s, enum sandbox_state state,
-                           struct sf_error **err)
-{
-    if (!journal_record(&d->journal, s->id, JOURNAL_HELD, &s->face, err))
-        return false;
-    if (state == SANDBOX_LOADED)
-        lifecycle_abandon(s);
-    else
-        lifecycle_discard(s);
-    lifecycle_destroy(s);
-    operation_remove_directory(s->directory);
-    sandbox_leave(s);
-    registry_remove(&d->registry, s);
-    return true;
-}
-
-static bool end_one(struct daemon *d, struct sf_sandbox *s)
-{
-    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
-    enum sandbox_state state = sandbox_state(s);
-    bool ok = true;
-
-    if (state == SANDBOX_RUNNING)
-        ok = save_to_journal(d, s, &err);
-    else if (state == SANDBOX_FROZEN || state == SANDBOX_LOADED)
-        ok = let_go_of_held(d, s, state, &err);
-    if (!ok)
-        sf_warning("%s, its VM is left alone: the daemon will show it as INVALID",
-                   sf_error_message(err));
-    return ok && state != SANDBOX_INVALID;
-}
-
-bool save_all_to_journal(struct daemon *d)
-{
-    SF_CLEANUP(registry_list_freep) struct sf_sandbox **list = registry_list(&d->registry);
-    bool all = list != NULL;
-
-    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
-        sandbox_lock(list[i]);
-        all = end_one(d, list[i]) && all;
-        sandbox_unlock(list[i]);
-    }
-    return all;
 }
