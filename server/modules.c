@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -90,8 +91,21 @@ bool modules_adopt(struct modules *m, const struct sf_controller_class *theirs, 
 
 /* ---- opening ---- */
 
+/* Whoever can write a controller is the daemon. */
+static bool is_ours(const char *path, struct sf_error **err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return sf_fail(err, SF_FAILED_PRECONDITION, "'%s': %s", path, strerror(errno));
+    return (info.st_mode & S_IWOTH) == 0 ||
+           sf_fail(err, SF_PERMISSION_DENIED,
+                   "'%s' can be written by everybody: take that right away (chmod o-w)", path);
+}
+
 static bool load_file(struct modules *m, const char *path, struct sf_error **err)
 {
+    if (!is_ours(path, err))
+        return false;
     /* NODELETE: descriptors and strings of a controller are in use until the process ends. */
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle == NULL)

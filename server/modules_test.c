@@ -1,10 +1,12 @@
 #include "modules.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fakes.h"
+#include "operations.h"
 
 static struct modules modules;
 static struct sf_error *err;
@@ -152,6 +154,29 @@ START_TEST(a_directory_that_is_not_there_is_named)
 }
 END_TEST
 
+/* What a directory may hold that is no controller of ours. */
+START_TEST(a_file_that_is_no_controller_is_named)
+{
+    static const struct {
+        const char *command, *text;
+        enum sf_code code;
+    } table[] = {
+        {"true", "there is no controller in", SF_FAILED_PRECONDITION},
+        {"echo text > x.so", "x.so' cannot be loaded", SF_FAILED_PRECONDITION},
+        {"touch x.so && chmod o+w x.so", "can be written by everybody", SF_PERMISSION_DENIED},
+        {"cp \"$(ldconfig -p | sed -n 's/.*libz.so.1 .*=> //p' | head -n 1)\" x.so",
+         "is no controller", SF_INVALID_ARGUMENT},
+    };
+    char directory[] = "/tmp/sandferry-test-XXXXXX", command[256];
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(command, sizeof(command), "cd %s && %s", directory, table[_i].command);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert(!modules_load(&modules, directory, &err));
+    refused(table[_i].code, table[_i].text);
+    operation_remove_directory(directory);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("modules");
@@ -169,6 +194,7 @@ int main(void)
     tcase_add_test(cases, what_is_missing_is_named);
     tcase_add_test(cases, a_circle_is_named);
     tcase_add_test(cases, a_directory_that_is_not_there_is_named);
+    tcase_add_loop_test(cases, a_file_that_is_no_controller_is_named, 0, 4);
     suite_add_tcase(suite, cases);
 
     SRunner *runner = srunner_create(suite);
