@@ -395,7 +395,8 @@ static volatile uint64_t *shared_memory;
 
 static void memory_setup(void)
 {
-    private_memory = mmap(NULL, PATTERN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    private_memory =
+        mmap(NULL, PATTERN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     must(private_memory != MAP_FAILED);
     for (size_t i = 0; i < PATTERN; i++)
         private_memory[i] = pattern_at(i);

@@ -31,20 +31,25 @@ static void file_of(char ret[PATH_MAX], const char *container_id, const char *fi
 static bool check_request(const CreateContainer *r, struct outcome *o)
 {
     if (!name_valid(r->container_id))
-        return fail(o, SF_INVALID_ARGUMENT, "'%.200s' is no container id", r->container_id);
+        return outcome_fail(o, SF_INVALID_ARGUMENT, "'%.200s' is no container id", r->container_id);
     if (r->n_layers == 0 || r->n_layers > OVERLAY_LAYERS_MAX)
-        return fail(o, SF_INVALID_ARGUMENT, "container '%s' has %zu layers: 1 to %d are allowed",
-                    r->container_id, r->n_layers, OVERLAY_LAYERS_MAX);
+        return outcome_fail(o, SF_INVALID_ARGUMENT,
+                            "container '%s' has %zu layers: 1 to %d are allowed", r->container_id,
+                            r->n_layers, OVERLAY_LAYERS_MAX);
     for (size_t i = 0; i < r->n_layers; i++)
         if (!path_beneath(r->layers[i], RUN_DIR))
-            return fail(o, SF_INVALID_ARGUMENT, "container '%s': layer '%s' is not beneath " RUN_DIR,
-                        r->container_id, r->layers[i]);
+            return outcome_fail(o, SF_INVALID_ARGUMENT,
+                                "container '%s': layer '%s' is not beneath " RUN_DIR,
+                                r->container_id, r->layers[i]);
     if (r->scratch[0] != '\0' && !path_beneath(r->scratch, RUN_DIR))
-        return fail(o, SF_INVALID_ARGUMENT, "container '%s': scratch '%s' is not beneath " RUN_DIR,
-                    r->container_id, r->scratch);
-    if (!path_beneath(r->rootfs_path, PODS_DIR) || strcmp(strrchr(r->rootfs_path, '/'), "/rootfs") != 0)
-        return fail(o, SF_INVALID_ARGUMENT, "container '%s': '%s' is not .../rootfs beneath " PODS_DIR,
-                    r->container_id, r->rootfs_path);
+        return outcome_fail(o, SF_INVALID_ARGUMENT,
+                            "container '%s': scratch '%s' is not beneath " RUN_DIR, r->container_id,
+                            r->scratch);
+    if (!path_beneath(r->rootfs_path, PODS_DIR) ||
+        strcmp(strrchr(r->rootfs_path, '/'), "/rootfs") != 0)
+        return outcome_fail(o, SF_INVALID_ARGUMENT,
+                            "container '%s': '%s' is not .../rootfs beneath " PODS_DIR,
+                            r->container_id, r->rootfs_path);
     return true;
 }
 
@@ -57,8 +62,8 @@ static bool note(const char *container_id, const char *what, const char *path, s
     unlink(link);
     if (symlink(path, link) == 0)
         return true;
-    return fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", container_id, link,
-                strerror(errno));
+    return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", container_id, link,
+                        strerror(errno));
 }
 
 static bool read_note(const char *container_id, const char *what, char ret[PATH_MAX])
@@ -81,8 +86,8 @@ static bool write_bundle(const CreateContainer *r, char bundle[PATH_MAX], struct
     snprintf(file, sizeof(file), "%s/config.json", bundle);
     if (write_file(file, r->spec, strlen(r->spec)))
         return true;
-    return fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", r->container_id, file,
-                strerror(errno));
+    return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", r->container_id, file,
+                        strerror(errno));
 }
 
 /* What still uses the mount is on its way out: it gets a moment, then the mount goes anyway. */
@@ -138,8 +143,8 @@ static bool make(const struct creation *c, char ret_pid[32], struct outcome *o)
     const CreateContainer *r = c->request;
     char bundle[PATH_MAX], bundle_argument[PATH_MAX + 16], pid_file[PATH_MAX];
     char pid_argument[PATH_MAX + 16], console[PATH_MAX], console_argument[PATH_MAX + 24];
-    const char *arguments[] = {bundle_argument, pid_argument,
-                               r->terminal ? console_argument : NULL, NULL};
+    const char *arguments[] = {bundle_argument, pid_argument, r->terminal ? console_argument : NULL,
+                               NULL};
 
     if (!mount_rootfs(r, o) || !write_bundle(r, bundle, o))
         return false;
@@ -151,7 +156,8 @@ static bool make(const struct creation *c, char ret_pid[32], struct outcome *o)
     if (!crun_run(r->container_id, "create", arguments, c->process->child_fds, o))
         return false;
     if (read_file(pid_file, ret_pid, 32) <= 0 || atoi(ret_pid) <= 0)
-        return fail(o, SF_INTERNAL, "container '%s': crun has left no pid", r->container_id);
+        return outcome_fail(o, SF_INTERNAL, "container '%s': crun has left no pid",
+                            r->container_id);
     return true;
 }
 
@@ -164,8 +170,8 @@ static bool create_in_child(const void *request, struct outcome *o)
 
     snprintf(dir, sizeof(dir), CONTAINERS_DIR "/%s", c->request->container_id);
     if (!make_directories(dir))
-        return fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", c->request->container_id,
-                    dir, strerror(errno));
+        return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s",
+                            c->request->container_id, dir, strerror(errno));
     if (!make(c, pid, o)) {
         if (crun_knows(c->request->container_id))
             crun_run(c->request->container_id, "delete", force, NULL, &ignored);
@@ -181,7 +187,8 @@ static void created(uint64_t id, void *context, const struct outcome *o)
 {
     struct creation *c = context;
     Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
-    Sandferry__V1__AgentCreateContainerReply body = SANDFERRY__V1__AGENT_CREATE_CONTAINER_REPLY__INIT;
+    Sandferry__V1__AgentCreateContainerReply body =
+        SANDFERRY__V1__AGENT_CREATE_CONTAINER_REPLY__INIT;
     pid_t pid = o->code == SF_OK ? (pid_t)atoi(o->text) : 0;
 
     process_made(c->process, pid);
@@ -199,13 +206,13 @@ static struct creation *prepare(const CreateContainer *r, struct outcome *o)
     if (!check_request(r, o))
         return NULL;
     if (process_find(r->container_id, "") != NULL) {
-        fail(o, SF_ALREADY_EXISTS, "the guest has a container '%s' already: delete it first",
-             r->container_id);
+        outcome_fail(o, SF_ALREADY_EXISTS,
+                     "the guest has a container '%s' already: delete it first", r->container_id);
         return NULL;
     }
     struct creation *c = calloc(1, sizeof(*c));
     if (c == NULL) {
-        fail(o, SF_RESOURCE_EXHAUSTED, "the agent has no memory");
+        outcome_fail(o, SF_RESOURCE_EXHAUSTED, "the agent has no memory");
         return NULL;
     }
     c->request = r;
@@ -277,8 +284,8 @@ void container_delete(uint64_t id, const Sandferry__V1__AgentDeleteContainer *r)
         return;
     }
     if (p != NULL && p->pid == 0)
-        fail(&o, SF_FAILED_PRECONDITION, "container '%s' is being made", r->container_id);
+        outcome_fail(&o, SF_FAILED_PRECONDITION, "container '%s' is being made", r->container_id);
     else if (p != NULL)
-        fail(&o, SF_RESOURCE_EXHAUSTED, "the agent has no memory");
+        outcome_fail(&o, SF_RESOURCE_EXHAUSTED, "the agent has no memory");
     reply_outcome(id, &o); /* one that is not there is what was wanted */
 }

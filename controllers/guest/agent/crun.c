@@ -36,7 +36,7 @@ bool crun_run(const char *container_id, const char *command, const char *const *
 {
     char log[PATH_MAX], log_argument[PATH_MAX + 8], words[600];
     const char *argv[16] = {"/usr/bin/crun", "--root=" STATE_DIR, "--cgroup-manager=cgroupfs",
-                            log_argument, "--log-format=text", command};
+                            log_argument,    "--log-format=text", command};
     size_t n = 6;
 
     for (size_t i = 0; arguments != NULL && arguments[i] != NULL && i < 8; i++)
@@ -48,6 +48,6 @@ bool crun_run(const char *container_id, const char *command, const char *const *
     if (program_run((char *const *)argv, fds, words, sizeof(words)))
         return true;
     last_words(log, words, sizeof(words));
-    return fail(o, SF_FAILED_PRECONDITION, "container '%s': crun %s: %s", container_id, command,
-                words);
+    return outcome_fail(o, SF_FAILED_PRECONDITION, "container '%s': crun %s: %s", container_id,
+                        command, words);
 }

@@ -30,8 +30,8 @@ static bool read_signature(const MountDisk *r, const char *device, struct signat
     ssize_t n = fd >= 0 ? pread(fd, head, sizeof(head), 0) : -1;
 
     if (n < 0)
-        fail(o, SF_UNAVAILABLE, "disk %u:%u cannot be read: %s: %s", r->controller, r->lun, device,
-             strerror(errno));
+        outcome_fail(o, SF_UNAVAILABLE, "disk %u:%u cannot be read: %s: %s", r->controller, r->lun,
+                     device, strerror(errno));
     if (fd >= 0)
         close(fd);
     if (n < 0)
@@ -46,23 +46,26 @@ static bool judge(const MountDisk *r, const struct signature *found, struct outc
     bool makes = found->kind == SIGNATURE_NONE && r->ensure_filesystem;
 
     if (!makes && found->kind != SIGNATURE_FILESYSTEM)
-        return fail(o, SF_FAILED_PRECONDITION,
-                    "disk %u:%u, partition %" PRIu64 ", holds %s and no file system that the guest "
-                    "knows (ext4, xfs, squashfs, erofs): %s",
-                    r->controller, r->lun, r->partition, found->name,
-                    !r->ensure_filesystem             ? "make one, or ask for ensure_filesystem"
-                    : found->kind == SIGNATURE_UNKNOWN ? "wipe it if nobody needs it"
-                                                       : "use a blank disk");
+        return outcome_fail(o, SF_FAILED_PRECONDITION,
+                            "disk %u:%u, partition %" PRIu64
+                            ", holds %s and no file system that the guest "
+                            "knows (ext4, xfs, squashfs, erofs): %s",
+                            r->controller, r->lun, r->partition, found->name,
+                            !r->ensure_filesystem ? "make one, or ask for ensure_filesystem"
+                            : found->kind == SIGNATURE_UNKNOWN ? "wipe it if nobody needs it"
+                                                               : "use a blank disk");
     if (makes && r->read_only)
-        return fail(o, SF_INVALID_ARGUMENT,
-                    "disk %u:%u is blank and read-only: ensure_filesystem needs a writable disk",
-                    r->controller, r->lun);
+        return outcome_fail(
+            o, SF_INVALID_ARGUMENT,
+            "disk %u:%u is blank and read-only: ensure_filesystem needs a writable disk",
+            r->controller, r->lun);
     if (makes && r->filesystem[0] != '\0' && strcmp(r->filesystem, "ext4") != 0)
-        return fail(o, SF_UNIMPLEMENTED, "the guest can make ext4 only, not '%.64s', on disk %u:%u",
-                    r->filesystem, r->controller, r->lun);
+        return outcome_fail(o, SF_UNIMPLEMENTED,
+                            "the guest can make ext4 only, not '%.64s', on disk %u:%u",
+                            r->filesystem, r->controller, r->lun);
     if (!makes && r->filesystem[0] != '\0' && strcmp(r->filesystem, found->name) != 0)
-        return fail(o, SF_FAILED_PRECONDITION, "disk %u:%u has %s, not '%.64s'", r->controller,
-                    r->lun, found->name, r->filesystem);
+        return outcome_fail(o, SF_FAILED_PRECONDITION, "disk %u:%u has %s, not '%.64s'",
+                            r->controller, r->lun, found->name, r->filesystem);
     return true;
 }
 
@@ -70,12 +73,18 @@ static bool make_filesystem(const MountDisk *r, const char *device, struct outco
 {
     char words[512];
     /* What is not written now the kernel writes later, while the disk is in use. */
-    char *argv[] = {(char *)"/usr/bin/mkfs.ext4", (char *)"-q", (char *)"-F", (char *)"-E",
-                    (char *)"lazy_itable_init=1,lazy_journal_init=1", (char *)device, NULL};
+    char *argv[] = {(char *)"/usr/bin/mkfs.ext4",
+                    (char *)"-q",
+                    (char *)"-F",
+                    (char *)"-E",
+                    (char *)"lazy_itable_init=1,lazy_journal_init=1",
+                    (char *)device,
+                    NULL};
 
     modules_load("ext4");
     if (!program_run(argv, NULL, words, sizeof(words)))
-        return fail(o, SF_UNAVAILABLE, "mkfs.ext4 on disk %u:%u: %s", r->controller, r->lun, words);
+        return outcome_fail(o, SF_UNAVAILABLE, "mkfs.ext4 on disk %u:%u: %s", r->controller, r->lun,
+                            words);
     return true;
 }
 
@@ -85,11 +94,15 @@ static bool collect_options(const MountDisk *r, struct options *ret, struct outc
         ret->flags |= MS_RDONLY;
     for (size_t i = 0; i < r->n_options; i++)
         if (!options_add(ret, r->options[i]))
-            return fail(o, SF_INVALID_ARGUMENT, "disk %u:%u: mount option '%.64s' is empty, has a "
-                        "comma, or is too long", r->controller, r->lun, r->options[i]);
+            return outcome_fail(o, SF_INVALID_ARGUMENT,
+                                "disk %u:%u: mount option '%.64s' is empty, has a "
+                                "comma, or is too long",
+                                r->controller, r->lun, r->options[i]);
     if (r->read_only && (ret->flags & MS_RDONLY) == 0)
-        return fail(o, SF_INVALID_ARGUMENT, "disk %u:%u is to be read-only: the option 'rw' cannot "
-                    "be", r->controller, r->lun);
+        return outcome_fail(o, SF_INVALID_ARGUMENT,
+                            "disk %u:%u is to be read-only: the option 'rw' cannot "
+                            "be",
+                            r->controller, r->lun);
     return true;
 }
 
@@ -97,7 +110,7 @@ static bool mount_there(const MountDisk *r, const char *device, const char *type
                         const struct options *options, struct outcome *o)
 {
     if (!make_directories(r->guest_path))
-        return fail(o, SF_UNAVAILABLE, "'%s': %s", r->guest_path, strerror(errno));
+        return outcome_fail(o, SF_UNAVAILABLE, "'%s': %s", r->guest_path, strerror(errno));
 
     modules_load(type);
     int log = kernel_log_open();
@@ -106,10 +119,11 @@ static bool mount_there(const MountDisk *r, const char *device, const char *type
         char words[400];
         kernel_log_read(log, words, sizeof(words));
         rmdir(r->guest_path);
-        return fail(o, SF_FAILED_PRECONDITION,
-                    "disk %u:%u: %s on %s could not be mounted on '%s' (options '%s'): %s%s%s",
-                    r->controller, r->lun, type, device, r->guest_path, options->data,
-                    strerror(saved), words[0] != '\0' ? "; the kernel says: " : "", words);
+        return outcome_fail(
+            o, SF_FAILED_PRECONDITION,
+            "disk %u:%u: %s on %s could not be mounted on '%s' (options '%s'): %s%s%s",
+            r->controller, r->lun, type, device, r->guest_path, options->data, strerror(saved),
+            words[0] != '\0' ? "; the kernel says: " : "", words);
     }
     if (log >= 0)
         close(log);
@@ -126,17 +140,20 @@ static bool is_mounted(const MountDisk *r, const char *device, bool *ret, struct
         return true;
     if (stat(r->guest_path, &at) == 0 && stat(device, &of) == 0 && at.st_dev == of.st_rdev)
         return true;
-    return fail(o, SF_ALREADY_EXISTS, "another disk is mounted on '%s'", r->guest_path);
+    return outcome_fail(o, SF_ALREADY_EXISTS, "another disk is mounted on '%s'", r->guest_path);
 }
 
 static bool check_request(const MountDisk *r, struct options *ret, struct outcome *o)
 {
     if (r->encrypted)
-        return fail(o, SF_UNIMPLEMENTED, "disk %u:%u: this guest image cannot open encrypted disks; "
-                    "add it with encrypted unset", r->controller, r->lun);
+        return outcome_fail(o, SF_UNIMPLEMENTED,
+                            "disk %u:%u: this guest image cannot open encrypted disks; "
+                            "add it with encrypted unset",
+                            r->controller, r->lun);
     if (!r->block_device && !path_beneath(r->guest_path, RUN_DIR))
-        return fail(o, SF_INVALID_ARGUMENT, "disk %u:%u: '%s' is no mount point beneath " RUN_DIR,
-                    r->controller, r->lun, r->guest_path);
+        return outcome_fail(o, SF_INVALID_ARGUMENT,
+                            "disk %u:%u: '%s' is no mount point beneath " RUN_DIR, r->controller,
+                            r->lun, r->guest_path);
     return collect_options(r, ret, o);
 }
 
@@ -161,8 +178,7 @@ bool disk_mount(const void *request, struct outcome *o)
         return false;
     if (found.kind == SIGNATURE_NONE && !make_filesystem(r, device, o))
         return false;
-    return mount_there(r, device, found.kind == SIGNATURE_NONE ? "ext4" : found.name, &options,
-                       o);
+    return mount_there(r, device, found.kind == SIGNATURE_NONE ? "ext4" : found.name, &options, o);
 }
 
 bool disk_unmount(const void *request, struct outcome *o)
@@ -170,12 +186,12 @@ bool disk_unmount(const void *request, struct outcome *o)
     const Sandferry__V1__AgentUnmountDisk *r = request;
 
     if (!path_beneath(r->guest_path, RUN_DIR))
-        return fail(o, SF_INVALID_ARGUMENT, "'%s' is no mount point beneath " RUN_DIR,
-                    r->guest_path);
+        return outcome_fail(o, SF_INVALID_ARGUMENT, "'%s' is no mount point beneath " RUN_DIR,
+                            r->guest_path);
     if (umount2(r->guest_path, UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-        return fail(o, SF_FAILED_PRECONDITION,
-                    "'%s' cannot be unmounted: %s; delete the containers that use it first",
-                    r->guest_path, strerror(errno));
+        return outcome_fail(o, SF_FAILED_PRECONDITION,
+                            "'%s' cannot be unmounted: %s; delete the containers that use it first",
+                            r->guest_path, strerror(errno));
     rmdir(r->guest_path);
     return true;
 }
@@ -192,15 +208,15 @@ static bool find_mount(const char *disk, char *ret, size_t room)
         return false;
     while (!found && fgets(line, sizeof(line), mounts) != NULL)
         if (sscanf(line, "/dev/%4000s %4000s", source, target) == 2 &&
-            strncmp(source, disk, size) == 0 && strspn(source + size, "0123456789") ==
-            strlen(source + size))
+            strncmp(source, disk, size) == 0 &&
+            strspn(source + size, "0123456789") == strlen(source + size))
             found = snprintf(ret, room, "%s", target) > 0;
     fclose(mounts);
     return found;
 }
 
-/* A file system holds its disk exclusively, even one whose mount point is gone, but which is a layer
- * of a container. */
+/* A file system holds its disk exclusively, even one whose mount point is gone, but which is a
+ * layer of a container. */
 static bool in_use(const char *disk)
 {
     char device[SCSI_NAME_ROOM + 8];
@@ -222,12 +238,13 @@ bool disk_eject(const void *request, struct outcome *o)
     if (host < 0 || !scsi_disk_of("/sys", host, r->lun, disk))
         return true;
     if (find_mount(disk, path, sizeof(path)))
-        return fail(o, SF_FAILED_PRECONDITION,
-                    "disk %u:%u is mounted on '%.400s' in the guest: unmount it first",
-                    r->controller, r->lun, path);
+        return outcome_fail(o, SF_FAILED_PRECONDITION,
+                            "disk %u:%u is mounted on '%.400s' in the guest: unmount it first",
+                            r->controller, r->lun, path);
     if (in_use(disk))
-        return fail(o, SF_FAILED_PRECONDITION,
-                    "disk %u:%u is a layer of a container in the guest: delete the container first",
-                    r->controller, r->lun);
+        return outcome_fail(
+            o, SF_FAILED_PRECONDITION,
+            "disk %u:%u is a layer of a container in the guest: delete the container first",
+            r->controller, r->lun);
     return scsi_delete(r->controller, r->lun, o);
 }

@@ -11,8 +11,8 @@
 #include "guest/agent/job.h"
 #include "guest/agent/reply.h"
 
-#define NS_PER_S     INT64_C(1000000000)
-#define ENTROPY_MAX  ((size_t)512)
+#define NS_PER_S    INT64_C(1000000000)
+#define ENTROPY_MAX ((size_t)512)
 
 static bool frozen;
 static uint64_t freezing; /* the request that waits for the sync; 0: none, or taken back */
@@ -39,7 +39,7 @@ static void written_back(uint64_t id, void *context, const struct outcome *o)
     (void)context;
 
     if (freezing != id) {
-        fail(&gone, SF_CANCELLED, "the freeze was taken back");
+        outcome_fail(&gone, SF_CANCELLED, "the freeze was taken back");
         reply_outcome(id, &gone);
         return;
     }
@@ -63,8 +63,8 @@ static bool set_clock(int64_t realtime_ns, struct outcome *o)
 
     if (realtime_ns <= 0 || clock_settime(CLOCK_REALTIME, &now) == 0)
         return true;
-    return fail(o, SF_INVALID_ARGUMENT, "the guest's clock could not be set to %lld ns: %s",
-                (long long)realtime_ns, strerror(errno));
+    return outcome_fail(o, SF_INVALID_ARGUMENT, "the guest's clock could not be set to %lld ns: %s",
+                        (long long)realtime_ns, strerror(errno));
 }
 
 /* Credited, and used at once: clones of one guest must not draw the same numbers. */
@@ -84,8 +84,8 @@ static bool reseed(const ProtobufCBinaryData *entropy, struct outcome *o)
     int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
     bool ok = fd >= 0 && ioctl(fd, RNDADDENTROPY, &pool) == 0 && ioctl(fd, RNDRESEEDCRNG) == 0;
     if (!ok)
-        fail(o, SF_INTERNAL, "the guest's random numbers could not be reseeded: %s",
-             strerror(errno));
+        outcome_fail(o, SF_INTERNAL, "the guest's random numbers could not be reseeded: %s",
+                     strerror(errno));
     if (fd >= 0)
         close(fd);
     explicit_bzero(&pool, sizeof(pool));

@@ -8,8 +8,8 @@
 
 /*
  * While the guest is frozen for a save, the agent takes no output from the processes (their pipes
- * fill up, and they wait), sends no event, and holds its answers back, until the thaw: at the source
- * if the save is taken back, or in the restored guest. The processes themselves run on.
+ * fill up, and they wait), sends no event, and holds its answers back, until the thaw: at the
+ * source if the save is taken back, or in the restored guest. The processes themselves run on.
  */
 bool freeze_is_on(void);
 

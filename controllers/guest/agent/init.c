@@ -1,11 +1,15 @@
 #include "guest/agent/init.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,20 +41,20 @@ static const char *const links[][2] = {
 };
 /* clang-format on */
 
-static bool bind(const char *source, const char *target)
+static bool bind_to(const char *source, const char *target)
 {
     return mkdir(target, 0755) == 0 && mount(source, target, NULL, MS_BIND, NULL) == 0;
 }
 
 /*
- * pivot_root, which crun needs, cannot leave the kernel's first file system. So an empty one becomes
- * the root, once, and sees what is in the first through bind mounts: nothing is copied.
+ * pivot_root, which crun needs, cannot leave the kernel's first file system. So an empty one
+ * becomes the root, once, and sees what is in the first through bind mounts: nothing is copied.
  */
 static bool leave_first_root(void)
 {
     if (mkdir(ROOT, 0755) < 0 || mount("tmpfs", ROOT, "tmpfs", 0, "mode=0755,size=1m") < 0)
         return false;
-    if (!bind("/usr", ROOT "/usr") || !bind("/etc", ROOT "/etc"))
+    if (!bind_to("/usr", ROOT "/usr") || !bind_to("/etc", ROOT "/etc"))
         return false;
     for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
         if (symlink(links[i][0], links[i][1]) < 0)
@@ -70,14 +74,30 @@ static void mount_all(void)
     }
 }
 
+/* For containers that have no network of their own. */
+static void loopback_up(void)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) < 0)
+        agent_log("the loopback device is down: %s, continuing", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
 void init_guest(void)
 {
+    const struct rlimit files = {.rlim_cur = 65536, .rlim_max = 1048576};
+
     umask(022);
     setenv("PATH", "/usr/bin:/bin", 1);
+    setrlimit(RLIMIT_NOFILE, &files);
     if (!leave_first_root())
         agent_log("the first root could not be left: %s; containers will not start, continuing",
                   strerror(errno));
     mount_all();
+    loopback_up();
     make_directories(MOUNTS_DIR);
     make_directories(PODS_DIR);
     make_directories(CONTAINERS_DIR);

@@ -62,14 +62,15 @@ void input_pump(struct process *p)
 static bool check(const struct process *p, const Sandferry__V1__AgentInput *r, struct outcome *o)
 {
     if (p->in.call != 0)
-        return fail(o, SF_UNAVAILABLE,
-                    "container '%s' has not read its earlier input yet; try again", r->container_id);
+        return outcome_fail(o, SF_UNAVAILABLE,
+                            "container '%s' has not read its earlier input yet; try again",
+                            r->container_id);
     if (p->in.closing || p->in.fd < 0 || p->ended)
-        return fail(o, SF_FAILED_PRECONDITION, "the standard input of container '%s' is closed",
-                    r->container_id);
+        return outcome_fail(o, SF_FAILED_PRECONDITION,
+                            "the standard input of container '%s' is closed", r->container_id);
     if (r->data.len > AT_ONCE_MAX || p->in.size + r->data.len + 1 > HELD_MAX)
-        return fail(o, SF_INVALID_ARGUMENT, "%zu bytes of input at once: at most %zu", r->data.len,
-                    AT_ONCE_MAX);
+        return outcome_fail(o, SF_INVALID_ARGUMENT, "%zu bytes of input at once: at most %zu",
+                            r->data.len, AT_ONCE_MAX);
     return true;
 }
 
@@ -78,7 +79,7 @@ static bool hold(struct input *in, const void *data, size_t size, struct outcome
     uint8_t *grown = realloc(in->held, in->size + size + 1);
 
     if (grown == NULL)
-        return fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no memory for input");
+        return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no memory for input");
     in->held = grown;
     if (size > 0)
         memcpy(in->held + in->size, data, size);

@@ -53,7 +53,7 @@ static _Noreturn void run_child(job_run run, const void *request, int fd)
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     if (!run(request, &outcome) && outcome.code == SF_OK)
-        fail(&outcome, SF_INTERNAL, "the agent gave no reason: report this");
+        outcome_fail(&outcome, SF_INTERNAL, "the agent gave no reason: report this");
     ssize_t n = write(fd, &outcome, sizeof(outcome)); /* less than PIPE_BUF: whole or not at all */
     _exit(n == (ssize_t)sizeof(outcome) ? 0 : 1);
 }
@@ -63,18 +63,19 @@ static bool start(struct job *job, job_run run, const void *request, struct outc
     int ends[2];
 
     if (job == NULL)
-        return fail(o, SF_RESOURCE_EXHAUSTED, "%d operations are under way in the guest; try again",
-                    JOBS_MAX);
+        return outcome_fail(o, SF_RESOURCE_EXHAUSTED,
+                            "%d operations are under way in the guest; try again", JOBS_MAX);
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no pipe left: %s", strerror(errno));
+        return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no pipe left: %s",
+                            strerror(errno));
     pid_t pid = fork();
     if (pid == 0)
         run_child(run, request, ends[1]);
     close(ends[1]);
     if (pid < 0) {
         close(ends[0]);
-        return fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no room for a process: %s",
-                    strerror(errno));
+        return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no room for a process: %s",
+                            strerror(errno));
     }
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     *job = (struct job){.used = true, .pid = pid, .fd = ends[0]};
@@ -122,7 +123,7 @@ static void finish(struct job *job)
     struct outcome o = {0};
 
     if (read(it.fd, &o, sizeof(o)) != (ssize_t)sizeof(o))
-        fail(&o, SF_INTERNAL, "the agent's child ended without an answer: report this");
+        outcome_fail(&o, SF_INTERNAL, "the agent's child ended without an answer: report this");
     close(it.fd);
     *job = (struct job){0}; /* done may start another */
     o.text[sizeof(o.text) - 1] = '\0';

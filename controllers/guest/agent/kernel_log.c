@@ -28,8 +28,8 @@ void kernel_log_read(int fd, char *ret, size_t room)
         record[strcspn(record, "\n")] = '\0'; /* properties follow */
         const char *text = strchr(record, ';');
         if (text != NULL)
-            used += (size_t)snprintf(ret + used, room - used, "%s%s", used > 0 ? "; " : "",
-                                     text + 1);
+            used +=
+                (size_t)snprintf(ret + used, room - used, "%s%s", used > 0 ? "; " : "", text + 1);
     }
     close(fd);
 }

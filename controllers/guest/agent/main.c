@@ -19,7 +19,7 @@
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
 
-#define FDS_MAX      1024
+#define FDS_MAX       1024
 #define LOOK_EVERY_MS 20 /* for a host that is away; SIGIO tells earlier */
 #define PORT_EVERY_MS 1
 #define PORT_SAY_MS   10000

@@ -10,7 +10,8 @@ struct options {
     char data[1024]; /* what is the file system's own, with commas */
 };
 
-/* Takes one option, "noatime" or "data=ordered". False: it is empty, has a comma, or is too long. */
+/* Takes one option, "noatime" or "data=ordered". False: it is empty, has a comma, or is too long.
+ */
 bool options_add(struct options *ret, const char *option);
 
 #endif

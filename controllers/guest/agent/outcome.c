@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool fail(struct outcome *o, enum sf_code code, const char *fmt, ...)
+bool outcome_fail(struct outcome *o, enum sf_code code, const char *fmt, ...)
 {
     va_list args;
 

@@ -16,7 +16,7 @@ struct outcome {
 };
 
 /* Return: false, always; so that a function can fail in one line. */
-bool fail(struct outcome *o, enum sf_code code, const char *fmt, ...)
+bool outcome_fail(struct outcome *o, enum sf_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* What did not come from here (a child, crun, the kernel) becomes one line of valid UTF-8: the host

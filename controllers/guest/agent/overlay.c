@@ -35,7 +35,8 @@ bool overlay_options(const struct overlay *v, char *ret, size_t room)
 
     for (size_t i = v->n_layers; ok && i-- > 0;)
         ok = add(ret, &used, room, "%s%s", v->layers[i] + base, i > 0 ? ":" : "");
-    return ok && add(ret, &used, room, ",upperdir=%s/upper,workdir=%s/work", v->scratch, v->scratch);
+    return ok &&
+           add(ret, &used, room, ",upperdir=%s/upper,workdir=%s/work", v->scratch, v->scratch);
 }
 
 /* A container begins with what its layers hold, whatever an earlier one of its name has left. */
@@ -47,13 +48,13 @@ static bool make_scratch(const struct overlay *v, struct outcome *o)
     for (size_t i = 0; i < 2; i++) {
         snprintf(path, sizeof(path), "%s/%s", v->scratch, parts[i]);
         if (!remove_tree(path) || !make_directories(path))
-            return fail(o, errno == ENOSPC ? SF_RESOURCE_EXHAUSTED : SF_FAILED_PRECONDITION,
-                        "container '%s': scratch directory '%s': %s", v->container_id, path,
-                        strerror(errno));
+            return outcome_fail(o, errno == ENOSPC ? SF_RESOURCE_EXHAUSTED : SF_FAILED_PRECONDITION,
+                                "container '%s': scratch directory '%s': %s", v->container_id, path,
+                                strerror(errno));
     }
     if (!make_directories(v->rootfs))
-        return fail(o, SF_FAILED_PRECONDITION, "container '%s': '%s': %s", v->container_id,
-                    v->rootfs, strerror(errno));
+        return outcome_fail(o, SF_FAILED_PRECONDITION, "container '%s': '%s': %s", v->container_id,
+                            v->rootfs, strerror(errno));
     return true;
 }
 
@@ -62,26 +63,29 @@ bool overlay_mount(const struct overlay *v, struct outcome *o)
     char options[OVERLAY_OPTIONS_MAX + 1], words[400];
 
     if (!overlay_options(v, options, sizeof(options)))
-        return fail(o, SF_INVALID_ARGUMENT,
-                    "container '%s': the paths of its %zu layers are too long for one mount",
-                    v->container_id, v->n_layers);
+        return outcome_fail(
+            o, SF_INVALID_ARGUMENT,
+            "container '%s': the paths of its %zu layers are too long for one mount",
+            v->container_id, v->n_layers);
     if (is_mount_point(v->rootfs))
-        return fail(o, SF_ALREADY_EXISTS, "container '%s': something is mounted on '%s' already",
-                    v->container_id, v->rootfs);
+        return outcome_fail(o, SF_ALREADY_EXISTS,
+                            "container '%s': something is mounted on '%s' already", v->container_id,
+                            v->rootfs);
     if (!make_scratch(v, o))
         return false;
     if (chdir(v->base) < 0)
-        return fail(o, SF_FAILED_PRECONDITION, "container '%s': '%s': %s", v->container_id, v->base,
-                    strerror(errno));
+        return outcome_fail(o, SF_FAILED_PRECONDITION, "container '%s': '%s': %s", v->container_id,
+                            v->base, strerror(errno));
     modules_load("overlay");
     int log = kernel_log_open();
     if (mount("overlay", v->rootfs, "overlay", 0, options) < 0) {
         int saved = errno;
         kernel_log_read(log, words, sizeof(words));
-        return fail(o, SF_FAILED_PRECONDITION,
-                    "container '%s': its root file system could not be mounted: %s%s%s; see whether "
-                    "all its layers are mounted", v->container_id, strerror(saved),
-                    words[0] != '\0' ? "; the kernel says: " : "", words);
+        return outcome_fail(
+            o, SF_FAILED_PRECONDITION,
+            "container '%s': its root file system could not be mounted: %s%s%s; see whether "
+            "all its layers are mounted",
+            v->container_id, strerror(saved), words[0] != '\0' ? "; the kernel says: " : "", words);
     }
     if (log >= 0)
         close(log);

@@ -19,7 +19,8 @@
 
 static struct process *processes[PROCESSES_MAX];
 
-/* Ends of children that nobody knew yet: a process may end before it is known to be made. */
+/* Ends of children that nobody knew: a process may end before it is known to be made. Kept only
+ * while one is being made, since a pid is used again some day. */
 static struct {
     pid_t pid;
     int status;
@@ -122,17 +123,23 @@ struct process *process_new(const char *container_id, const char *exec_id, bool 
         slot++;
     struct process *p = slot < PROCESSES_MAX ? calloc(1, sizeof(*p)) : NULL;
     if (p == NULL) {
-        fail(o, SF_RESOURCE_EXHAUSTED, "the guest has no room for a process of container '%s': "
-             "delete others first", container_id);
+        outcome_fail(o, SF_RESOURCE_EXHAUSTED,
+                     "the guest has no room for a process of container '%s': "
+                     "delete others first",
+                     container_id);
         return NULL;
     }
-    *p = (struct process){.terminal = terminal, .child_fds = {-1, -1, -1}, .console_listener = -1,
-                          .out = {{.fd = -1}, {.fd = -1}}, .in = {.fd = -1}};
+    *p = (struct process){.terminal = terminal,
+                          .child_fds = {-1, -1, -1},
+                          .console_listener = -1,
+                          .out = {{.fd = -1}, {.fd = -1}},
+                          .in = {.fd = -1}};
     snprintf(p->container_id, sizeof(p->container_id), "%s", container_id);
     snprintf(p->exec_id, sizeof(p->exec_id), "%s", exec_id);
     if (!(terminal ? open_console(p) : open_pipes(p))) {
-        fail(o, SF_RESOURCE_EXHAUSTED, "the streams of container '%s' could not be made: %s",
-             container_id, strerror(errno));
+        outcome_fail(o, SF_RESOURCE_EXHAUSTED,
+                     "the streams of container '%s' could not be made: %s", container_id,
+                     strerror(errno));
         free_process(p);
         return NULL;
     }
@@ -147,8 +154,8 @@ static void note_end(struct process *p, int status)
     clock_gettime(CLOCK_REALTIME, &now);
     p->ended = true;
     p->ended_at_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    p->exit_code = WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status)
-                                       : (uint32_t)WEXITSTATUS(status);
+    p->exit_code =
+        WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status) : (uint32_t)WEXITSTATUS(status);
     p->out[0].ready = p->out[1].ready = true; /* look once more */
 }
 
@@ -161,7 +168,9 @@ static int receive_console(int listener)
         char room[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec data = {.iov_base = byte, .iov_len = sizeof(byte)};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
                              .msg_controllen = sizeof(control)};
     int fd = -1, connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -188,6 +197,23 @@ static void take_console(struct process *p)
     close_fd(&p->console_listener);
 }
 
+static bool any_being_made(void)
+{
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        if (processes[i] != NULL && processes[i]->pid == 0)
+            return true;
+    return false;
+}
+
+static void look_for_early_end(struct process *p)
+{
+    for (unsigned i = 0; i < EARLY_MAX; i++)
+        if (early[i].pid == p->pid)
+            note_end(p, early[i].status);
+    if (!any_being_made())
+        memset(early, 0, sizeof(early));
+}
+
 void process_made(struct process *p, pid_t pid)
 {
     if (pid <= 0) {
@@ -200,12 +226,7 @@ void process_made(struct process *p, pid_t pid)
     close_child_fds(p);
     if (p->terminal)
         take_console(p);
-    for (unsigned i = 0; i < EARLY_MAX; i++) {
-        if (early[i].pid == pid) {
-            early[i].pid = 0;
-            note_end(p, early[i].status);
-        }
-    }
+    look_for_early_end(p);
 }
 
 void process_forget(const char *container_id)
@@ -226,6 +247,8 @@ void process_child_ended(pid_t pid, int status)
             return;
         }
     }
+    if (!any_being_made())
+        return;
     early[early_next].pid = pid;
     early[early_next].status = status;
     early_next = (early_next + 1) % EARLY_MAX;
@@ -234,10 +257,10 @@ void process_child_ended(pid_t pid, int status)
 bool process_missing(const char *container_id, const char *exec_id, struct outcome *o)
 {
     if (exec_id[0] == '\0')
-        return fail(o, SF_NOT_FOUND, "the guest has no container '%.200s': create it first",
-                    container_id);
-    return fail(o, SF_NOT_FOUND, "container '%.200s' has no process '%.200s' in the guest",
-                container_id, exec_id);
+        return outcome_fail(o, SF_NOT_FOUND, "the guest has no container '%.200s': create it first",
+                            container_id);
+    return outcome_fail(o, SF_NOT_FOUND, "container '%.200s' has no process '%.200s' in the guest",
+                        container_id, exec_id);
 }
 
 /* Between the end of a process and the agent's wait for it, its pid is nobody else's. */
@@ -248,13 +271,14 @@ bool process_signal(const Sandferry__V1__AgentSignal *r, struct outcome *o)
     if (p == NULL || p->pid == 0)
         return process_missing(r->container_id, r->exec_id, o);
     if (r->signal < 1 || r->signal > 64)
-        return fail(o, SF_INVALID_ARGUMENT, "there is no signal %u: 1 to 64", r->signal);
+        return outcome_fail(o, SF_INVALID_ARGUMENT, "there is no signal %u: 1 to 64", r->signal);
     if (p->ended)
-        return fail(o, SF_NOT_FOUND, "process '%s' of container '%s' has ended",
-                    r->exec_id[0] != '\0' ? r->exec_id : "init", r->container_id);
+        return outcome_fail(o, SF_NOT_FOUND, "process '%s' of container '%s' has ended",
+                            r->exec_id[0] != '\0' ? r->exec_id : "init", r->container_id);
     if (kill(p->pid, (int)r->signal) < 0)
-        return fail(o, errno == ESRCH ? SF_NOT_FOUND : SF_INVALID_ARGUMENT,
-                    "signal %u to container '%s': %s", r->signal, r->container_id, strerror(errno));
+        return outcome_fail(o, errno == ESRCH ? SF_NOT_FOUND : SF_INVALID_ARGUMENT,
+                            "signal %u to container '%s': %s", r->signal, r->container_id,
+                            strerror(errno));
     return true;
 }
 

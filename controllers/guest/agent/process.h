@@ -20,7 +20,7 @@ struct output {
 };
 
 struct input {
-    int fd; /* -1: closed */
+    int fd;        /* -1: closed */
     uint8_t *held; /* owned: what the pipe has not taken yet */
     size_t size;
     uint64_t offset; /* bytes taken from the host in all */
@@ -32,9 +32,9 @@ struct process {
     char container_id[NAME_ROOM], exec_id[NAME_ROOM];
     pid_t pid; /* 0: not made yet */
     bool terminal;
-    int child_fds[3];      /* the process's ends, until it is made; -1 */
-    int console_listener;  /* where crun hands over a terminal; -1 */
-    struct output out[2];  /* stdout, stderr */
+    int child_fds[3];     /* the process's ends, until it is made; -1 */
+    int console_listener; /* where crun hands over a terminal; -1 */
+    struct output out[2]; /* stdout, stderr */
     struct input in;
     bool ended, ended_told;
     bool forgotten; /* goes when its end has been told */
@@ -68,8 +68,8 @@ void process_console_path(const struct process *p, char *ret, size_t room);
 
 /* ---- output.c ---- */
 void output_pump(struct process *p);
-bool output_wants(const struct output *out);  /* to be poll()ed */
-bool output_ready(const struct output *out);  /* to be pumped again */
+bool output_wants(const struct output *out); /* to be poll()ed */
+bool output_ready(const struct output *out); /* to be pumped again */
 void output_tell_end(struct process *p);
 
 /* ---- input.c ---- */

@@ -151,10 +151,11 @@ static void take(const Request *r)
     size_t body = (size_t)r->body_case;
 
     if (body >= sizeof(rows) / sizeof(rows[0]) || rows[body].take == NULL)
-        fail(&o, SF_UNIMPLEMENTED, "this guest's agent (protocol %d) does not know the request",
-             AGENT_PROTOCOL_VERSION);
+        outcome_fail(&o, SF_UNIMPLEMENTED,
+                     "this guest's agent (protocol %d) does not know the request",
+                     AGENT_PROTOCOL_VERSION);
     else if (freeze_is_on() && !rows[body].while_frozen)
-        fail(&o, SF_FAILED_PRECONDITION, "the guest is frozen for a save: thaw it first");
+        outcome_fail(&o, SF_FAILED_PRECONDITION, "the guest is frozen for a save: thaw it first");
     else {
         rows[body].take(r);
         return;

@@ -14,11 +14,11 @@
 #include "guest/agent/files.h"
 #include "guest/agent/modules.h"
 
-#define HOSTS_MAX      32
-#define APPEAR_MS      10000
-#define PARTITION_MS   1000 /* after its disk, which the kernel has read by then */
-#define RESCAN_MS      500  /* if the kernel has not said by itself that there is a new disk */
-#define LOOK_EVERY_MS  2
+#define HOSTS_MAX     32
+#define APPEAR_MS     10000
+#define PARTITION_MS  1000 /* after its disk, which the kernel has read by then */
+#define RESCAN_MS     500  /* if the kernel has not said by itself that there is a new disk */
+#define LOOK_EVERY_MS 2
 
 struct host {
     int number;
@@ -92,9 +92,8 @@ static void wait_a_little(void)
 /* *@ret: "/dev/sda" or "/dev/sda1". */
 static bool device_of(const char *disk, uint64_t partition, char ret[SCSI_NAME_ROOM])
 {
-    int n = partition == 0
-                ? snprintf(ret, SCSI_NAME_ROOM, "/dev/%s", disk)
-                : snprintf(ret, SCSI_NAME_ROOM, "/dev/%s%" PRIu64, disk, partition);
+    int n = partition == 0 ? snprintf(ret, SCSI_NAME_ROOM, "/dev/%s", disk)
+                           : snprintf(ret, SCSI_NAME_ROOM, "/dev/%s%" PRIu64, disk, partition);
     return n < SCSI_NAME_ROOM && access(ret, F_OK) == 0;
 }
 
@@ -113,18 +112,21 @@ bool scsi_wait(uint32_t controller, uint32_t lun, uint64_t partition, char ret[S
                 return true;
             with_disk_ms += LOOK_EVERY_MS;
             if (with_disk_ms > PARTITION_MS)
-                return fail(o, SF_NOT_FOUND, "disk %u:%u has no partition %" PRIu64
-                            "; 0 means the whole disk", controller, lun, partition);
+                return outcome_fail(o, SF_NOT_FOUND,
+                                    "disk %u:%u has no partition %" PRIu64
+                                    "; 0 means the whole disk",
+                                    controller, lun, partition);
         } else if (host >= 0 && waited % RESCAN_MS == RESCAN_MS - LOOK_EVERY_MS) {
             rescan(host, lun);
         }
         wait_a_little();
     }
     if (host < 0)
-        return fail(o, SF_NOT_FOUND, "the guest has no SCSI controller %u", controller);
-    return fail(o, SF_NOT_FOUND,
-                "disk %u:%u did not appear in the guest within %d s; see whether it is plugged in",
-                controller, lun, APPEAR_MS / 1000);
+        return outcome_fail(o, SF_NOT_FOUND, "the guest has no SCSI controller %u", controller);
+    return outcome_fail(
+        o, SF_NOT_FOUND,
+        "disk %u:%u did not appear in the guest within %d s; see whether it is plugged in",
+        controller, lun, APPEAR_MS / 1000);
 }
 
 static void write_back(const char *disk)
@@ -153,6 +155,6 @@ bool scsi_delete(uint32_t controller, uint32_t lun, struct outcome *o)
              lun);
     if (access(path, F_OK) < 0 || write_file(path, "1", 1) || errno == ENODEV)
         return true;
-    return fail(o, SF_UNAVAILABLE, "disk %u:%u could not be let go: %s; try again", controller, lun,
-                strerror(errno));
+    return outcome_fail(o, SF_UNAVAILABLE, "disk %u:%u could not be let go: %s; try again",
+                        controller, lun, strerror(errno));
 }

@@ -6,8 +6,8 @@
 
 #include "guest/agent/outcome.h"
 
-/* Disks by their SCSI address. Controllers are counted in the order of their PCI addresses, which is
- * the order that the host's machine document gives them. */
+/* Disks by their SCSI address. Controllers are counted in the order of their PCI addresses, which
+ * is the order that the host's machine document gives them. */
 
 #define SCSI_NAME_ROOM 32
 

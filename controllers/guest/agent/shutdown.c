@@ -13,7 +13,7 @@
 #include "guest/agent/job.h"
 #include "guest/agent/process.h"
 
-#define TRIES      200
+#define TRIES        200
 #define TRY_EVERY_MS 10
 
 /* The mount beneath RUN_DIR that was made last. */

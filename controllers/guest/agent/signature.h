@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIGNATURE_HEAD ((size_t)128 * 1024) /* bytes from the start of a device that are looked at */
+#define SIGNATURE_HEAD                                                                             \
+    ((size_t)128 * 1024) /* bytes from the start of a device that are looked at */
 
 enum signature_kind {
     SIGNATURE_NONE,       /* all zeros: nobody's */
