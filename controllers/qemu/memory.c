@@ -504,7 +504,7 @@ struct memory *memory_copy(struct memory *m, struct sf_error **err)
         return NULL;
     struct stat st;
     if (fstat(m->ram, &st) == 0)
-        copy->user = (struct run_user){geteuid() == 0, st.st_uid, st.st_gid};
+        copy->user = (struct run_user){.drop = geteuid() == 0, .uid = st.st_uid, .gid = st.st_gid};
     if (make_files(copy, err) && copy_files(m, copy, err)) {
         fill_lease(copy, m->lease.sandbox);
         if (memory_saved(copy, m->lease.conversation, err))

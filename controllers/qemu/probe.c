@@ -1,6 +1,7 @@
 #include "probe.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +10,12 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "qemu/document.h"
 #include "qemu/qmp.h"
 
-#define PROBE_TIMEOUT_MS 10000
+#define PROBE_TIMEOUT_MS  10000
+#define KERNEL_TIMEOUT_MS 4000 /* it takes a tenth of that, where KVM works */
+#define LOOK_MS           10
 
 /* One answer for each program and user, for the life of the process. */
 struct known {
@@ -106,76 +110,137 @@ static bool ask(struct qmp *q, struct probe *ret, struct sf_error **err)
 
 /* ---- running ---- */
 
-static bool talk(struct place *place, struct probe *ret, struct sf_error **err)
+/* What to start, and what to ask it. */
+struct attempt {
+    const char *program, *accelerator;
+    struct run_user user;
+    int kernel;        /* -1: a machine without anything */
+    struct probe *ret; /* NULL: whether it starts is all */
+};
+
+/* Until the kernel has written to its console. */
+static bool await_console(struct qmp *q, struct sf_error **err)
+{
+    for (int waited = 0; waited < KERNEL_TIMEOUT_MS; waited += LOOK_MS) {
+        SF_CLEANUP(json_decrefp) json_t *answer = NULL;
+        json_t *arguments = json_pack("{s:s, s:i}", "device", "console", "size", 4096);
+        if (!qmp_execute(q, "ringbuf-read", arguments, &answer, err))
+            return false;
+        if (json_string_length(answer) > 0)
+            return true;
+        poll(NULL, 0, LOOK_MS);
+    }
+    return sf_fail(err, SF_UNAVAILABLE, "a kernel says nothing within %d ms", KERNEL_TIMEOUT_MS);
+}
+
+static bool talk(struct place *place, const struct attempt *a, struct sf_error **err)
 {
     int fd = run_connect(place->fd, "qmp", err);
     if (fd < 0)
         return false;
     SF_CLEANUP(qmp_freep)
     struct qmp *q = qmp_new(fd, &(struct qmp_ops){0}, PROBE_TIMEOUT_MS, err);
-    return q != NULL && (ret == NULL || ask(q, ret, err));
+    return q != NULL && (a->ret == NULL || ask(q, a->ret, err)) &&
+           (a->kernel < 0 || await_console(q, err));
 }
 
-/* Starts a machine without anything. @ret: NULL: only whether it starts. */
-static bool run_once(const char *program, const char *accelerator, const struct run_user *user,
-                     struct probe *ret, struct sf_error **err)
+static struct run *start(const struct place *place, const struct attempt *a, int listener,
+                         struct sf_error **err)
+{
+    char chardev[64], kernel[64];
+    snprintf(chardev, sizeof(chardev), "socket,id=qmp,fd=%d,server=on,wait=off", listener);
+    snprintf(kernel, sizeof(kernel), "/proc/self/fd/%d", a->kernel);
+    const char *bare[] = {a->program,
+                          "-machine",
+                          "none",
+                          "-accel",
+                          a->accelerator,
+                          "-display",
+                          "none",
+                          "-nodefaults",
+                          "-no-user-config",
+                          "-chardev",
+                          chardev,
+                          "-mon",
+                          "chardev=qmp,mode=control",
+                          "-S",
+                          NULL};
+    const char *booting[] = {a->program,
+                             "-machine",
+                             DOCUMENT_MACHINE_TYPE,
+                             "-accel",
+                             a->accelerator,
+                             "-display",
+                             "none",
+                             "-nodefaults",
+                             "-no-user-config",
+                             "-chardev",
+                             chardev,
+                             "-mon",
+                             "chardev=qmp,mode=control",
+                             "-cpu",
+                             DOCUMENT_CPU_MODEL,
+                             "-m",
+                             "256M",
+                             "-no-reboot",
+                             "-chardev",
+                             "ringbuf,id=console,size=65536",
+                             "-serial",
+                             "chardev:console",
+                             "-kernel",
+                             kernel,
+                             "-append",
+                             "console=ttyS0 earlyprintk=ttyS0 panic=-1",
+                             NULL};
+    int fds[] = {listener, a->kernel};
+    struct run_options o = {.arguments = a->kernel < 0 ? bare : booting,
+                            .fds = fds,
+                            .n_fds = a->kernel < 0 ? 1 : 2,
+                            .user = a->user,
+                            .directory_fd = place->fd};
+    return run_start(&o, err);
+}
+
+static bool attempt(const struct attempt *a, struct sf_error **err)
 {
     struct place place SF_CLEANUP(place_done) = {.fd = -1};
     if (!place_make(&place, err))
         return false;
-    SF_CLEANUP(closep) int listener = run_listen(place.fd, "qmp", err);
+    int listener = run_listen(place.fd, "qmp", err);
     if (listener < 0)
         return false;
-
-    char chardev[64];
-    snprintf(chardev, sizeof(chardev), "socket,id=qmp,fd=%d,server=on,wait=off", listener);
-    const char *arguments[] = {program,
-                               "-machine",
-                               "none",
-                               "-accel",
-                               accelerator,
-                               "-display",
-                               "none",
-                               "-nodefaults",
-                               "-no-user-config",
-                               "-S",
-                               "-chardev",
-                               chardev,
-                               "-mon",
-                               "chardev=qmp,mode=control",
-                               NULL};
-    struct run_options o = {.arguments = arguments,
-                            .fds = &listener,
-                            .n_fds = 1,
-                            .user = *user,
-                            .directory_fd = place.fd};
-    SF_CLEANUP(run_freep) struct run *r = run_start(&o, err);
+    SF_CLEANUP(run_freep) struct run *r = start(&place, a, listener, err);
+    close(listener); /* only QEMU listens now, so that its end shows */
     if (r == NULL)
         return false;
-    close(listener); /* else an end of QEMU would not show */
-    listener = -1;
-    if (talk(&place, ret, err))
+    if (talk(&place, a, err))
         return true;
     SF_CLEANUP(sf_freep) char *words = run_last_words(r);
-    return sf_fail_in(err, "'%s' with %s (its last words: '%s')", program, accelerator,
+    return sf_fail_in(err, "'%s' with %s (its last words: '%s')", a->program, a->accelerator,
                       words == NULL ? "" : words);
 }
 
-static bool probe_kvm(const char *program, const struct run_user *user)
+static bool probe_kvm(const char *program, const struct run_user *user, const char *kernel)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    struct attempt a = {.program = program, .accelerator = "kvm", .user = *user, .kernel = -1};
 
     if (access("/dev/kvm", F_OK) != 0)
         return false;
-    if (run_once(program, "kvm", user, NULL, &err))
-        return true;
-    sf_info("qemu: KVM does not work here, machines are emulated: %s", sf_error_message(err));
-    return false;
+    bool works = attempt(&a, &err); /* the quick answer, where it is no */
+    SF_CLEANUP(closep) int fd = works ? open(kernel, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        a.kernel = fd;
+        works = attempt(&a, &err);
+    }
+    if (!works)
+        sf_info("qemu: KVM does not work here, machines are emulated: %s", sf_error_message(err));
+    return works;
 }
 
 static bool same_user(const struct run_user *a, const struct run_user *b)
 {
-    return a->drop == b->drop && a->uid == b->uid && a->gid == b->gid;
+    return a->drop == b->drop && a->uid == b->uid;
 }
 
 /* With the mutex held. */
@@ -188,17 +253,17 @@ static const struct probe *find_known(const char *program, const struct run_user
 }
 
 static const struct probe *make_known(const char *program, const struct run_user *user,
-                                      struct sf_error **err)
+                                      const char *kernel, struct sf_error **err)
 {
     struct known *k = calloc(1, sizeof(*k));
     char *copy = strdup(program);
 
     if (k == NULL || copy == NULL) {
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    } else if (run_once(program, "tcg", user, &k->probe, err)) {
+    } else if (attempt(&(struct attempt){program, "tcg", *user, -1, &k->probe}, err)) {
         k->user = *user;
         k->probe.program = copy;
-        k->probe.kvm = probe_kvm(program, user);
+        k->probe.kvm = probe_kvm(program, user, kernel);
         k->next = all_known;
         all_known = k;
         sf_info("qemu '%s': found version=%s accelerator=%s", program, k->probe.version,
@@ -210,7 +275,8 @@ static const struct probe *make_known(const char *program, const struct run_user
     return NULL;
 }
 
-const struct probe *probe_qemu(const char *name, const struct run_user *user, struct sf_error **err)
+const struct probe *probe_qemu(const char *name, const struct run_user *user, const char *kernel,
+                               struct sf_error **err)
 {
     SF_CLEANUP(sf_freep) char *program = run_find_program(name, err);
     if (program == NULL)
@@ -218,7 +284,7 @@ const struct probe *probe_qemu(const char *name, const struct run_user *user, st
     pthread_mutex_lock(&known_mutex);
     const struct probe *found = find_known(program, user);
     if (found == NULL)
-        found = make_known(program, user, err);
+        found = make_known(program, user, kernel, err);
     pthread_mutex_unlock(&known_mutex);
     return found;
 }

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -49,7 +50,7 @@ static bool child_drop(const struct run_user *user)
     if (!user->drop)
         return true;
     /* Not glibc's: they signal threads that this process does not have. */
-    return syscall(SYS_setgroups, 0, NULL) == 0 &&
+    return syscall(SYS_setgroups, user->n_groups, user->groups) == 0 &&
            syscall(SYS_setresgid, user->gid, user->gid, user->gid) == 0 &&
            syscall(SYS_setresuid, user->uid, user->uid, user->uid) == 0;
 }
@@ -213,6 +214,11 @@ bool run_user_find(const char *name, struct run_user *ret, struct sf_error **err
                        "--qemu-user",
                        name);
     *ret = (struct run_user){.drop = true, .uid = found->pw_uid, .gid = found->pw_gid};
+    ret->n_groups = RUN_GROUPS_MAX;
+    if (getgrouplist(name, found->pw_gid, ret->groups, &ret->n_groups) < 0)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "user '%s' is in more than %d groups: name another with --qemu-user", name,
+                       RUN_GROUPS_MAX);
     return true;
 }
 

@@ -13,10 +13,13 @@
 struct run;
 
 /* Who QEMU runs as. */
+#define RUN_GROUPS_MAX 32
 struct run_user {
     bool drop; /* false: as we are */
     uid_t uid;
     gid_t gid;
+    gid_t groups[RUN_GROUPS_MAX]; /* what else it is in: "kvm", where it may use /dev/kvm */
+    int n_groups;
 };
 
 struct run_options {

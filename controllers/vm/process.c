@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "qemu/probe.h"
 #include "vm.h"
 
 #define QMP_START_TIMEOUT_MS 20000
@@ -94,9 +93,7 @@ static bool start_qemu(struct vm *vm, const struct start *s, bool incoming, stru
     struct run_user user;
     if (!sf_guid_new(guid))
         return sf_fail(err, SF_UNAVAILABLE, "no entropy");
-    if (!run_user_find(vm_setting("qemu-user"), &user, err))
-        return false;
-    const struct probe *probe = probe_qemu(vm_setting("qemu"), &user, err);
+    const struct probe *probe = vm_find_qemu(&user, err);
     if (probe == NULL)
         return false;
     snprintf(vm->qemu_version, sizeof(vm->qemu_version), "%s", probe->version);

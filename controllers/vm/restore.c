@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "qemu/migrate.h"
-#include "qemu/probe.h"
 #include "vm.h"
 
 #define STATE_TIMEOUT_MS   30000
@@ -28,11 +27,9 @@ static void admit_qemu(struct vm *vm, struct sf_reasons *why)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
     const struct document *d = &vm->document;
-    const struct probe *probe = NULL;
     struct run_user user;
+    const struct probe *probe = vm_find_qemu(&user, &err);
 
-    if (run_user_find(vm_setting("qemu-user"), &user, &err))
-        probe = probe_qemu(vm_setting("qemu"), &user, &err);
     if (probe == NULL) {
         sf_reasons_add_error(why, err);
         return;

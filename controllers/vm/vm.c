@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "qemu/probe.h"
 
 #define BOOT_TIMEOUT_MS 120000 /* an emulated guest on a busy host */
 
@@ -24,6 +23,15 @@ const char *vm_setting(const char *name)
         if (strcmp(defaults[i][0], name) == 0)
             value = defaults[i][1];
     return value;
+}
+
+const struct probe *vm_find_qemu(struct run_user *ret_user, struct sf_error **err)
+{
+    SF_CLEANUP(sf_freep) char *kernel = sf_format("%s/vmlinux", vm_setting("image-dir"));
+
+    if (!run_user_find(vm_setting("qemu-user"), ret_user, err))
+        return NULL;
+    return probe_qemu(vm_setting("qemu"), ret_user, kernel == NULL ? "" : kernel, err);
 }
 
 bool vm_move(struct vm *vm, enum vm_event on, struct sf_error **err)
@@ -51,9 +59,7 @@ void vm_lose(struct vm *vm, const char *why)
 static bool make_document(struct vm *vm, struct sf_error **err)
 {
     struct run_user user;
-    if (!run_user_find(vm_setting("qemu-user"), &user, err))
-        return false;
-    const struct probe *probe = probe_qemu(vm_setting("qemu"), &user, err);
+    const struct probe *probe = vm_find_qemu(&user, err);
     if (probe == NULL)
         return false;
 

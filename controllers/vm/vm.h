@@ -14,6 +14,7 @@
 #include "offers.h"
 #include "qemu/document.h"
 #include "qemu/memory.h"
+#include "qemu/probe.h"
 #include "qemu/qmp.h"
 #include "qemu/run.h"
 #include "vm/state.h"
@@ -80,6 +81,9 @@ static inline const char *vm_id(const struct vm *vm)
 
 /* A setting, or what it is when it is not set. */
 const char *vm_setting(const char *name);
+
+/* QEMU as this daemon is told to run it, and what it can do. NULL with what is wrong. */
+const struct probe *vm_find_qemu(struct run_user *ret_user, struct sf_error **err);
 
 /* ---- state ---- */
 bool vm_move(struct vm *vm, enum vm_event on, struct sf_error **err);

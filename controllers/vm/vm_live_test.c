@@ -33,6 +33,7 @@ static void set_up(void)
     err = NULL;
     ck_assert(fake_host_make());
     fake_host_set("image-dir", getenv("SANDFERRY_IMAGE"));
+    fake_host_set("qemu-user", getenv("SANDFERRY_QEMU_USER"));
 }
 
 static void tear_down(void)
