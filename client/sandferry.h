@@ -115,7 +115,8 @@ const char *sandferry_address(const struct sandferry *client);
  * sandferry_cancel() - end the call that is under way
  *
  * The one function that another thread may call at any time. The call fails with SF_CANCELLED; what
- * it asked for may still happen. Nothing under way: does nothing.
+ * it asked for may still happen. Nothing under way: the next call is ended, for it may be the one
+ * that was meant.
  */
 void sandferry_cancel(struct sandferry *client);
 
