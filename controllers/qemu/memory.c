@@ -370,6 +370,25 @@ bool memory_take(struct memory *m, struct sf_error **err)
     return true;
 }
 
+bool memory_take_waste(struct memory *m, const char *sandbox, struct sf_error **err)
+{
+    struct lease l;
+
+    if (!lock(m, err))
+        return false;
+    bool read = lease_read(m->directory, &l, err);
+    bool waste = read && l.state_sha256[0] == '\0' && strcmp(l.sandbox, sandbox) == 0;
+    if (read)
+        lease_done(&l);
+    if (waste)
+        return true;
+    memory_let_go(m);
+    return !read
+               ? false
+               : sf_fail(err, SF_FAILED_PRECONDITION,
+                         "memory '%s' was saved, or is another sandbox's", m->reference.memory_id);
+}
+
 /* ---- running and saving ---- */
 
 bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err)

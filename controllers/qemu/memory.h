@@ -62,6 +62,10 @@ int memory_lock(const struct memory *m); /* for QEMU to inherit */
  */
 bool memory_take(struct memory *m, struct sf_error **err);
 
+/* Lock what @sandbox was the last to run and nobody can run any more, for there is no device state:
+ * to remove it. FAILED_PRECONDITION if it is not so. */
+bool memory_take_waste(struct memory *m, const char *sandbox, struct sf_error **err);
+
 /* The processors are to run: the next generation, durably; the device state counts no more. Needs
  * the lock, and a memory_take() or memory_saved() before it. */
 bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err);

@@ -185,7 +185,7 @@ bool vm_process_start(struct vm *vm, bool incoming, struct sf_error **err)
     closep(&s.qmp);
     closep(&s.agent);
     s.qmp = s.agent = -1;
-    ok = ok && connect_qmp(vm, &s, err);
+    ok = ok && vm_orphan_record(vm, err) && connect_qmp(vm, &s, err);
     start_done(&s);
     if (ok)
         return true;
@@ -212,6 +212,8 @@ void vm_process_end(struct vm *vm)
 {
     qmp_free(SF_STEAL(vm->qmp));
     guest_host_free(SF_STEAL(vm->guest));
+    if (vm->process != NULL)
+        vm_orphan_forget(vm);
     run_free(SF_STEAL(vm->process));
     dispatch_free(SF_STEAL(vm->dispatch));
     vm->n_listeners = 0;

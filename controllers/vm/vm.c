@@ -116,13 +116,16 @@ static bool create(struct sf_controller *c, const struct sf_bytes *options, stru
     return false;
 }
 
-/* A VM that was saved has given its memory away: vm_discard() and vm_abandon() leave none here. */
+/* A VM that was saved has given its memory away: vm_discard() and vm_abandon() leave none here. A
+ * sandbox of a daemon before this one has no books here: only what stands in its directory. */
 static void destroy(struct sf_controller *c)
 {
     struct vm *vm = vm_of(c);
 
     if (vm->state == VM_RUNNING && vm->guest != NULL && !vm->stopped && !vm->guest_frozen)
         vm_guest_shutdown(vm);
+    if (vm->state == VM_NOT_CREATED)
+        vm_orphan_end(vm);
     end(vm);
 }
 

@@ -110,6 +110,12 @@ void vm_process_end(struct vm *vm);
 /* Puts QEMU's and the guest's last words behind an error of something that should have worked. */
 bool vm_process_explain(struct vm *vm, struct sf_error **err);
 
+/* ---- orphan.c: what a killed daemon leaves ---- */
+bool vm_orphan_record(const struct vm *vm, struct sf_error **err);
+void vm_orphan_forget(const struct vm *vm);
+/* Ends the QEMU of a daemon before this one, and removes its memory unless a snapshot needs it. */
+void vm_orphan_end(const struct vm *vm);
+
 /* ---- guest.c: what we say to the agent ---- */
 bool vm_guest_hello(struct vm *vm, uint32_t timeout_ms, struct sf_error **err);
 bool vm_guest_freeze(struct vm *vm, uint32_t timeout_ms, struct sf_error **err);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/suite.h"
@@ -271,6 +272,25 @@ START_TEST(a_vm_that_ends_by_itself_is_told)
 }
 END_TEST
 
+START_TEST(what_a_killed_daemon_left_is_cleaned_up)
+{
+    pid_t daemon = fork();
+
+    if (daemon == 0) { /* makes a VM, and is gone without a word */
+        struct sf_sandbox *s = fake_sandbox_new("s1");
+        _exit(cls(s)->create(controller(s), &no_options, &err) ? 0 : 1);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(daemon, &status, 0), daemon);
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_eq(entries(fake_host_memory_directory()), 2);
+
+    struct sf_sandbox *s = fake_sandbox_new("s1"); /* the next daemon knows nothing of it */
+    fake_sandbox_free(s);
+    ck_assert_uint_eq(entries(fake_host_memory_directory()), 0);
+}
+END_TEST
+
 int main(void)
 {
     const char *image = getenv("SANDFERRY_IMAGE");
@@ -293,6 +313,7 @@ int main(void)
     tcase_add_test(life, a_copy_is_kept_for_a_vm_that_runs_on);
     tcase_add_test(life, a_state_that_was_changed_is_refused);
     tcase_add_test(life, a_vm_that_ends_by_itself_is_told);
+    tcase_add_test(life, what_a_killed_daemon_left_is_cleaned_up);
     suite_add_tcase(suite, life);
     return sf_suite_run(suite);
 }
