@@ -19,6 +19,7 @@ function(sf_controller name)
   set_target_properties(controller-${name} PROPERTIES
     PREFIX "" OUTPUT_NAME ${name} LINKER_LANGUAGE C
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/sandferry/controllers)
+  set_property(GLOBAL APPEND PROPERTY SF_PROGRAMS controller-${name})
   install(TARGETS controller-${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/sandferry/controllers)
 endfunction()
 
