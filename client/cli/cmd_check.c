@@ -26,7 +26,7 @@ static const struct option options[] = {
 static void print_table(struct cli *cli, const struct sandferry_obstacles *list)
 {
     static const char *const heads[] = {"WHO", "FIELD", "REASON", NULL};
-    SF_CLEANUP(table_done) struct table t;
+    SF_CLEANUP(table_done) struct table t = {0};
 
     if (list->n == 0) {
         fprintf(cli->out, "nothing speaks against a restore at %s\n",
