@@ -67,7 +67,7 @@ static void print_containers(struct cli *cli, const char *sandbox,
                              const struct sandferry_containers *list)
 {
     static const char *const heads[] = {"CONTAINER", "STAGE", "POD", "CREATED", NULL};
-    SF_CLEANUP(table_done) struct table t;
+    SF_CLEANUP(table_done) struct table t = {0};
     char created[TIME_TEXT_SIZE];
 
     if (list->n == 0) {

@@ -175,7 +175,7 @@ static void print_disks(struct cli *cli, const char *sandbox, const struct sandf
 {
     static const char *const heads[] = {"SLOT",        "STAGE",      "MODE",      "FORMAT", "PART",
                                         "RESERVATION", "GUEST PATH", "HOST PATH", NULL};
-    SF_CLEANUP(table_done) struct table t;
+    SF_CLEANUP(table_done) struct table t = {0};
 
     if (list->n == 0) {
         fprintf(cli->out, "sandbox '%s' has no disks\n", sandbox);

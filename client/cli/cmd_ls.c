@@ -28,7 +28,7 @@ static void print_ids(struct cli *cli, const struct sandferry_sandboxes *list)
 static void print_table(struct cli *cli, const struct sandferry_sandboxes *list)
 {
     static const char *const heads[] = {"SANDBOX", "STATE", "MEMORY", "CPUS", "CREATED", NULL};
-    SF_CLEANUP(table_done) struct table t;
+    SF_CLEANUP(table_done) struct table t = {0};
     char memory[SIZE_TEXT_SIZE], created[TIME_TEXT_SIZE];
 
     if (list->n == 0) {

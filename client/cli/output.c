@@ -162,7 +162,7 @@ const char *size_text(uint64_t bytes, char buffer[SIZE_TEXT_SIZE])
 void print_steps(FILE *out, size_t n, const struct sandferry_step *steps)
 {
     static const char *const heads[] = {"STEP", "TIME", NULL};
-    SF_CLEANUP(table_done) struct table t;
+    SF_CLEANUP(table_done) struct table t = {0};
     int64_t sum = 0;
 
     table_begin(&t, heads);
