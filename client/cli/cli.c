@@ -119,11 +119,12 @@ static bool fail_command(size_t n, char *const *words, struct sf_error **err)
         if (!group ||
             (strlen((*c)->name) > prefix && strncmp((*c)->name, words[0], prefix - 1) == 0))
             nearest_try(&nearest, (*c)->name + prefix);
+    const char *before = group ? words[0] : "", *space = group ? " " : "";
     if (nearest.best != NULL)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "there is no command '%s%s%s'; did you mean '%s'?",
-                       group ? words[0] : "", group ? " " : "", wrong, nearest.best);
-    return sf_fail(err, SF_INVALID_ARGUMENT, "there is no command '%s%s%s'", group ? words[0] : "",
-                   group ? " " : "", wrong);
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "there is no command '%s%s%s'; did you mean '%s%s%s'?", before, space, wrong,
+                       before, space, nearest.best);
+    return sf_fail(err, SF_INVALID_ARGUMENT, "there is no command '%s%s%s'", before, space, wrong);
 }
 
 /* ---- running it ---- */
@@ -139,6 +140,12 @@ static bool check_operands(const struct command *c, const struct words *operands
     return true;
 }
 
+static int print_version(struct cli *cli)
+{
+    fprintf(cli->out, "sandferry %s\n", sandferry_version());
+    return EXIT_OK;
+}
+
 static int run(struct cli *cli, const struct command *c, const struct option_set sets[2],
                size_t n_args, char *const *args)
 {
@@ -147,6 +154,8 @@ static int run(struct cli *cli, const struct command *c, const struct option_set
 
     if (!options_parse(sets, 2, n_args, args, false, &operands, NULL, &err))
         return cli_fail_usage(cli, c, err);
+    if (cli->global.version)
+        return print_version(cli);
     if (cli->global.help) {
         help_command(c, cli->out);
         return EXIT_OK;
@@ -205,10 +214,8 @@ static int dispatch(struct cli *cli, size_t n, char *const *words)
         return cli_fail_usage(cli, NULL, err);
     n -= used;
     words += used;
-    if (cli->global.version) {
-        fprintf(cli->out, "sandferry %s\n", sandferry_version());
-        return EXIT_OK;
-    }
+    if (cli->global.version)
+        return print_version(cli);
     if (cli->global.help)
         return help(cli, n, words);
     if (n == 0) {

@@ -223,7 +223,7 @@ const struct command command_ctr_create = {
         "After a path may come, each behind a comma: format=raw|qcow2|vpc|vhdx, partition=N,\n"
         "fs=TYPE, option=MOUNT-OPTION (repeatable), ro, and for --disk dest=DIR.",
     .examples =
-        "  sandferry ctr create web app --layer /disks/base.squashfs --start -- /bin/app -v\n"
+        "  sandferry ctr create web app --layer /disks/app.squashfs --start -- /bin/app\n"
         "  sandferry ctr create web db --layer /disks/db.qcow2,format=qcow2,partition=1 \\\n"
         "      --scratch /disks/db-scratch.img --env MODE=fast -- /bin/db\n",
     .options = options,

@@ -23,7 +23,7 @@ void help_program(FILE *out)
 {
     fputs(
         "Usage: sandferry [OPTION...] COMMAND [ARGUMENT...]\n\n"
-        "Saves running sandboxes and brings them back to life elsewhere, by way of sandferryd.\n\n"
+        "Saves running sandboxes, and brings them back to life elsewhere.\n\n"
         "Commands:\n",
         out);
     for (const struct command *const *c = commands; *c != NULL; c++)
@@ -48,8 +48,10 @@ void help_command(const struct command *c, FILE *out)
     fprintf(out, "Usage: sandferry %s%s%s%s\n\n%s.\n", c->name,
             c->options != NULL ? " [OPTION...]" : "", *c->operands != '\0' ? " " : "", c->operands,
             c->summary);
-    if (c->about != NULL)
-        fprintf(out, "\n%s\n", c->about);
+    if (c->about != NULL) {
+        fputc('\n', out);
+        print_wrapped(c->about, out);
+    }
     if (c->options != NULL) {
         fputs("\nOptions:\n", out);
         options_print(c->options, out);

@@ -221,6 +221,37 @@ void options_done(const struct option_set *sets, size_t n_sets)
 
 /* ---- help ---- */
 
+/* @at: where the cursor is; @indent: where the next lines begin. */
+static void print_words(const char *text, size_t at, size_t indent, FILE *out)
+{
+    bool first = true;
+    while (*text != '\0') {
+        size_t word = strcspn(text, " \n");
+        if (!first && at + 1 + word > WIDTH) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!first) {
+            fputc(' ', out);
+            at++;
+        }
+        fwrite(text, 1, word, out);
+        at += word;
+        text += word;
+        first = strncmp(text, "\n\n", 2) == 0;
+        if (first) {
+            fprintf(out, "\n\n%*s", (int)indent, "");
+            at = indent;
+        }
+        text += strspn(text, " \n");
+    }
+    fputc('\n', out);
+}
+
+void print_wrapped(const char *text, FILE *out)
+{
+    print_words(text, 0, 0, out);
+}
+
 void print_beside(const char *left, const char *text, FILE *out)
 {
     size_t at = strlen(left);
@@ -230,22 +261,7 @@ void print_beside(const char *left, const char *text, FILE *out)
         at = 0;
     }
     fprintf(out, "%*s", (int)(COLUMN - at), "");
-    at = COLUMN;
-    while (*text != '\0') {
-        size_t word = strcspn(text, " ");
-        if (at + word > WIDTH && at > COLUMN) {
-            fprintf(out, "\n%*s", COLUMN, "");
-            at = COLUMN;
-        } else if (at > COLUMN) {
-            fputc(' ', out);
-            at++;
-        }
-        fwrite(text, 1, word, out);
-        at += word;
-        text += word;
-        text += strspn(text, " ");
-    }
-    fputc('\n', out);
+    print_words(text, COLUMN, COLUMN, out);
 }
 
 void options_print(const struct option *options, FILE *out)

@@ -80,8 +80,10 @@ void options_done(const struct option_set *sets, size_t n_sets);
 
 /* "  -o, --output FILE        write the snapshot there", wrapped at 80 columns. */
 void options_print(const struct option *options, FILE *out);
-/* @text behind a column of 26; what does not fit goes on in the next lines. */
+/* @text behind a column of 26 characters; what does not fit goes on in the next lines. */
 void print_beside(const char *left, const char *text, FILE *out);
+/* Paragraphs, an empty line between them; other ends of lines are spaces. */
+void print_wrapped(const char *text, FILE *out);
 
 /* The word of the list that is most like @word; NULL if none is. */
 struct nearest {

@@ -1,0 +1,661 @@
+/* Whole command lines against a server that answers what it is told to: what is asked, what is
+ * printed, how it ends. */
+
+#include "cli.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/suite.h"
+#include "base/text.h"
+#include "fake_daemon.h"
+#include "sandferry/v1/container.pb-c.h"
+#include "sandferry/v1/disk.pb-c.h"
+#include "sandferry/v1/process.pb-c.h"
+#include "sandferry/v1/sandbox.pb-c.h"
+#include "snapshot/snapshot.h"
+
+static struct fake *fake;
+static char *out, *told; /* standard output and error of the last run */
+
+static void setup(void)
+{
+    fake = fake_start();
+    setenv("SANDFERRY_HOST", fake_address(fake), 1);
+}
+
+static void forget(void)
+{
+    free(out);
+    free(told);
+    out = told = NULL;
+}
+
+static void teardown(void)
+{
+    forget();
+    fake_stop(fake);
+}
+
+static int run(const char *const *words)
+{
+    char *args[48] = {(char *)"sandferry"};
+    size_t n_out, n_told;
+    int n = 1;
+    for (; words[n - 1] != NULL; n++)
+        args[n] = (char *)words[n - 1];
+    forget();
+    FILE *to_out = open_memstream(&out, &n_out), *to_told = open_memstream(&told, &n_told);
+    int status = cli_main(n, args, to_out, to_told);
+    fclose(to_out);
+    fclose(to_told);
+    return status;
+}
+#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
+#define OK(...)                                                                                    \
+    do {                                                                                           \
+        int status_ = RUN(__VA_ARGS__);                                                            \
+        ck_assert_msg(status_ == EXIT_OK, "%d: %s", status_, told);                                \
+    } while (0)
+
+static void asked(const char *method, const char *request)
+{
+    ck_assert_str_eq(fake_method(fake), method);
+    ck_assert_str_eq(fake_request(fake), request);
+}
+
+static void has(const char *text, const char *part)
+{
+    ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in\n%s", part, text);
+}
+
+/* ---- sandboxes ---- */
+
+static Sandferry__V1__Sandbox sandbox = SANDFERRY__V1__SANDBOX__INIT;
+static Sandferry__V1__VmOptions vm = SANDFERRY__V1__VM_OPTIONS__INIT;
+static Google__Protobuf__Timestamp created = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+static char *controllers[] = {(char *)"vm", (char *)"scsi", (char *)"container", (char *)"process"};
+
+static Sandferry__V1__Sandbox *a_sandbox(void)
+{
+    vm.memory_bytes = 512u << 20;
+    vm.processors = 2;
+    created.seconds = 1700000000;
+    sandbox.sandbox_id = (char *)"web";
+    sandbox.state = SANDFERRY__V1__SANDBOX_STATE__SANDBOX_STATE_RUNNING;
+    sandbox.vm = &vm;
+    sandbox.created_at = &created;
+    sandbox.n_controllers = 4;
+    sandbox.controllers = controllers;
+    return &sandbox;
+}
+
+START_TEST(create_)
+{
+    Sandferry__V1__CreateSandboxResponse answer = SANDFERRY__V1__CREATE_SANDBOX_RESPONSE__INIT;
+    answer.sandbox = a_sandbox();
+    fake_answer(fake, &answer.base);
+    OK("create", "web", "--memory", "512M", "-c2", "--image=small", "--cpu-model", "max",
+       "--kernel-args", "quiet", "--label", "a=b=c", "--request-id", "r1");
+    asked("CreateSandbox",
+          "{\"sandboxId\":\"web\",\"vm\":{\"memoryBytes\":\"536870912\",\"processors\":2,"
+          "\"image\":\"small\",\"cpuModel\":\"max\",\"kernelArguments\":\"quiet\"},"
+          "\"labels\":[{\"key\":\"a\",\"value\":\"b=c\"}],\"requestId\":\"r1\"}");
+    ck_assert_str_eq(out, "sandbox 'web' is running\n");
+    ck_assert_str_eq(told, "");
+    ck_assert_int_eq(RUN("create", "web", "--label", "=b"), EXIT_INVALID);
+    has(told, "'=b' is not KEY=VALUE");
+}
+END_TEST
+
+START_TEST(ls)
+{
+    Sandferry__V1__ListSandboxesResponse answer = SANDFERRY__V1__LIST_SANDBOXES_RESPONSE__INIT;
+    Sandferry__V1__Sandbox other = SANDFERRY__V1__SANDBOX__INIT;
+    Sandferry__V1__Sandbox *all[] = {a_sandbox(), &other};
+    other.sandbox_id = (char *)"a-longer-name\033[31m";
+    other.state = SANDFERRY__V1__SANDBOX_STATE__SANDBOX_STATE_STOPPED;
+    answer.n_sandboxes = 2;
+    answer.sandboxes = all;
+
+    fake_answer(fake, &answer.base);
+    OK("ls");
+    ck_assert_str_eq(out, "SANDBOX                STATE    MEMORY   CPUS  CREATED\n"
+                          "web                    running  512 MiB  2     2023-11-14 22:13:20Z\n"
+                          "a-longer-name\\x1b[31m  stopped  0 bytes  0     -\n");
+    fake_answer(fake, &answer.base);
+    OK("ls", "-q");
+    ck_assert_str_eq(out, "web\na-longer-name\\x1b[31m\n");
+    OK("ls");
+    has(out, "there are no sandboxes at unix:");
+    OK("ls", "-o", "json");
+    ck_assert_str_eq(out, "{\n  \"sandboxes\": []\n}\n");
+}
+END_TEST
+
+START_TEST(show)
+{
+    Sandferry__V1__GetSandboxResponse answer = SANDFERRY__V1__GET_SANDBOX_RESPONSE__INIT;
+    answer.sandbox = a_sandbox();
+    fake_answer(fake, &answer.base);
+    OK("show", "web");
+    asked("GetSandbox", "{\"sandboxId\":\"web\"}");
+    ck_assert_str_eq(out, "sandbox     web\n"
+                          "state       running\n"
+                          "created     2023-11-14 22:13:20Z\n"
+                          "memory      512 MiB\n"
+                          "cpus        2\n"
+                          "cpu model   -\n"
+                          "controllers vm scsi container process\n");
+}
+END_TEST
+
+START_TEST(show_tree)
+{
+    Sandferry__V1__GetSandboxResponse answer = SANDFERRY__V1__GET_SANDBOX_RESPONSE__INIT;
+    Sandferry__V1__ListDisksResponse disks = SANDFERRY__V1__LIST_DISKS_RESPONSE__INIT;
+    Sandferry__V1__ListContainersResponse list = SANDFERRY__V1__LIST_CONTAINERS_RESPONSE__INIT;
+    Sandferry__V1__ListProcessesResponse running = SANDFERRY__V1__LIST_PROCESSES_RESPONSE__INIT;
+    Sandferry__V1__Container app = SANDFERRY__V1__CONTAINER__INIT, *apps[] = {&app};
+    Sandferry__V1__Pod pod = SANDFERRY__V1__POD__INIT, *pods[] = {&pod};
+    Sandferry__V1__Process init = SANDFERRY__V1__PROCESS__INIT, *inits[] = {&init};
+
+    answer.sandbox = a_sandbox();
+    pod.pod_id = app.pod_id = (char *)"p";
+    app.container_id = init.container_id = (char *)"app";
+    app.stage = SANDFERRY__V1__CONTAINER_STAGE__CONTAINER_STAGE_RUNNING;
+    init.stage = SANDFERRY__V1__PROCESS_STAGE__PROCESS_STAGE_RUNNING;
+    init.pid = 7;
+    list.n_containers = list.n_pods = running.n_processes = 1;
+    list.containers = apps;
+    list.pods = pods;
+    running.processes = inits;
+    fake_answer(fake, &answer.base);
+    fake_answer(fake, &disks.base);
+    fake_answer(fake, &list.base);
+    fake_answer(fake, &running.base);
+    OK("show", "web", "-o", "tree");
+    ck_assert_str_eq(out, "sandbox web (running, 512 MiB, 2 cpus)\n"
+                          "    pod p\n"
+                          "        container app (running)\n"
+                          "            process init (running, pid 7)\n");
+}
+END_TEST
+
+START_TEST(stop_rm_resume)
+{
+    Sandferry__V1__StopSandboxResponse stopped = SANDFERRY__V1__STOP_SANDBOX_RESPONSE__INIT;
+    Sandferry__V1__ResumeSandboxResponse resumed = SANDFERRY__V1__RESUME_SANDBOX_RESPONSE__INIT;
+    stopped.sandbox = resumed.sandbox = a_sandbox();
+    fake_answer(fake, &stopped.base);
+    OK("stop", "web");
+    asked("StopSandbox", "{\"sandboxId\":\"web\"}");
+    fake_answer(fake, &resumed.base);
+    OK("resume", "web");
+    asked("ResumeSandbox", "{\"sandboxId\":\"web\"}");
+    OK("rm", "-f", "web");
+    asked("DeleteSandbox", "{\"sandboxId\":\"web\",\"force\":true}");
+}
+END_TEST
+
+/* ---- how it ends ---- */
+
+static const struct {
+    enum sf_code code;
+    enum exit_code status;
+} ends[] = {
+    {SF_CANCELLED, EXIT_FAILED},
+    {SF_UNKNOWN, EXIT_FAILED},
+    {SF_INVALID_ARGUMENT, EXIT_INVALID},
+    {SF_DEADLINE_EXCEEDED, EXIT_TIMEOUT},
+    {SF_NOT_FOUND, EXIT_NOT_FOUND},
+    {SF_ALREADY_EXISTS, EXIT_EXISTS},
+    {SF_PERMISSION_DENIED, EXIT_DENIED},
+    {SF_RESOURCE_EXHAUSTED, EXIT_EXHAUSTED},
+    {SF_FAILED_PRECONDITION, EXIT_PRECONDITION},
+    {SF_ABORTED, EXIT_FAILED},
+    {SF_OUT_OF_RANGE, EXIT_FAILED},
+    {SF_UNIMPLEMENTED, EXIT_UNKNOWN},
+    {SF_INTERNAL, EXIT_FAILED},
+    {SF_UNAVAILABLE, EXIT_UNAVAILABLE},
+    {SF_DATA_LOSS, EXIT_INVALID},
+    {SF_UNAUTHENTICATED, EXIT_DENIED},
+};
+
+START_TEST(every_code_ends_in_its_way)
+{
+    fake_fail(fake, ends[_i].code, "it is so");
+    ck_assert_int_eq(RUN("rm", "web"), (int)ends[_i].status);
+    has(told, "sandferry: ");
+    has(told, "it is so");
+    ck_assert_str_eq(out, "");
+}
+END_TEST
+
+START_TEST(details_are_printed_a_line_each)
+{
+    fake_fail(fake, SF_FAILED_PRECONDITION, "sandbox 'web' cannot be removed now");
+    fake_fail_detail(fake, SF_DETAIL_REASON, "scsi", "disk '0:3' is attaching");
+    fake_fail_detail(fake, SF_DETAIL_REASON, "vm", "it\nruns");
+    ck_assert_int_eq(RUN("rm", "web"), EXIT_PRECONDITION);
+    ck_assert_str_eq(told, "sandferry: sandbox 'web' cannot be removed now\n"
+                           "  scsi: disk '0:3' is attaching\n"
+                           "  vm: it\\x0aruns\n");
+}
+END_TEST
+
+START_TEST(timeout_and_address)
+{
+    fake_hang(fake);
+    ck_assert_int_eq(RUN("--timeout", "50ms", "ls"), EXIT_TIMEOUT);
+    ck_assert_int_eq(RUN("ls", "-H", "unix:/nonexistent/sock"), EXIT_UNAVAILABLE);
+    has(told, "/nonexistent/sock");
+    ck_assert_int_eq(RUN("ls", "-H", "neither"), EXIT_INVALID);
+    ck_assert_int_eq(RUN("ls", "--tls-cert", "/x"), EXIT_INVALID);
+    has(told, "TLS needs three files");
+}
+END_TEST
+
+/* ---- save and restore ---- */
+
+static Sandferry__V1__SandboxSnapshot *golden(void)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    Sandferry__V1__SandboxSnapshot *s = sf_snapshot_load_file(GOLDEN "/snapshot-1.pb", NULL, &err);
+    ck_assert_msg(s != NULL, "%s", SF_WHY(err));
+    return s;
+}
+
+static void answer_save(void)
+{
+    Sandferry__V1__SaveSandboxResponse answer = SANDFERRY__V1__SAVE_SANDBOX_RESPONSE__INIT;
+    Google__Protobuf__Duration time = GOOGLE__PROTOBUF__DURATION__INIT;
+    Sandferry__V1__StepTime step = SANDFERRY__V1__STEP_TIME__INIT, *steps[] = {&step, &step};
+    SF_CLEANUP(sf_snapshot_freep) Sandferry__V1__SandboxSnapshot *s = golden();
+    answer.snapshot = s;
+    time.nanos = 1500000;
+    step.step = (char *)"freeze";
+    step.time = &time;
+    answer.n_steps = 2;
+    answer.steps = steps;
+    fake_answer(fake, &answer.base);
+}
+
+START_TEST(save_writes_the_file_and_prints_the_steps)
+{
+    SF_CLEANUP(sf_freep) char *path = sf_format("%s/s", fake_directory(fake));
+    SF_CLEANUP(sf_freep) char *last = sf_format("\nsandbox 'web' is saved in '%s'\n", path);
+    struct stat st;
+
+    answer_save();
+    OK("save", "web", "-o", path, "--after", "resume", "--request-id", "r");
+    asked("SaveSandbox",
+          "{\"sandboxId\":\"web\",\"after\":\"AFTER_SAVE_RESUME\",\"requestId\":\"r\"}");
+    has(out, "STEP    TIME\n"
+             "freeze        1.5 ms\n"
+             "freeze        1.5 ms\n"
+             "in all        3.0 ms\n");
+    has(out, last);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    OK("validate", path);
+    has(out, "is sound: sandbox ");
+
+    answer_save();
+    OK("save", "web", "-o", path);
+    has(fake_request(fake), "\"after\":\"AFTER_SAVE_STOP\",\"requestId\":\"");
+}
+END_TEST
+
+START_TEST(nothing_is_saved_if_the_file_cannot_be_written)
+{
+    SF_CLEANUP(sf_freep) char *path = sf_format("%s/no/s", fake_directory(fake));
+    ck_assert_int_eq(RUN("save", "web", "-o", path), EXIT_NOT_FOUND);
+    has(told, "nothing was saved");
+    ck_assert_int_eq(RUN("save", "web", "-o", fake_directory(fake)), EXIT_INVALID);
+    has(told, "is a directory");
+    ck_assert_uint_eq(fake_n_calls(fake), 0);
+}
+END_TEST
+
+START_TEST(a_lost_answer_can_be_asked_for_again)
+{
+    SF_CLEANUP(sf_freep) char *path = sf_format("%s/s", fake_directory(fake));
+    fake_fail(fake, SF_UNAVAILABLE, "the daemon is stopping");
+    ck_assert_int_eq(RUN("save", "web", "-o", path, "--request-id", "r7"), EXIT_UNAVAILABLE);
+    has(told, "sandferry save web -o FILE --after stop --request-id r7");
+    fake_fail(fake, SF_FAILED_PRECONDITION, "not now");
+    ck_assert_int_eq(RUN("save", "web", "-o", path), EXIT_PRECONDITION);
+    ck_assert_ptr_null(strstr(told, "--request-id"));
+}
+END_TEST
+
+START_TEST(restore_passes_everything_on)
+{
+    Sandferry__V1__RestoreSandboxResponse answer = SANDFERRY__V1__RESTORE_SANDBOX_RESPONSE__INIT;
+    Google__Protobuf__Duration blackout = GOOGLE__PROTOBUF__DURATION__INIT;
+    blackout.nanos = 80000000;
+    answer.sandbox = a_sandbox();
+    answer.resumed_at = &created;
+    answer.blackout = &blackout;
+    fake_answer(fake, &answer.base);
+    OK("restore", GOLDEN "/snapshot-1.pb", "--id", "web2", "--patch", "scsi:0:3=/new=x", "-p",
+       "scsi:/old/=/new/", "--hold", "--request-id", "r");
+    ck_assert_str_eq(fake_method(fake), "RestoreSandbox");
+    has(fake_request(fake), "\"sandboxId\":\"web2\",\"patches\":["
+                            "{\"controller\":\"scsi\",\"object\":\"0:3\",\"value\":\"/new=x\"},"
+                            "{\"controller\":\"scsi\",\"object\":\"/old/\",\"value\":\"/new/\"}],"
+                            "\"hold\":true,\"requestId\":\"r\"}");
+    has(out, "sandbox 'web' is running; its processors stood still for 80.0 ms\n");
+    ck_assert_int_eq(RUN("restore", GOLDEN "/snapshot-1.pb", "--patch", "scsi"), EXIT_INVALID);
+    has(told, "is not CONTROLLER:OBJECT=VALUE");
+    ck_assert_int_eq(RUN("restore", "/nonexistent"), EXIT_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(check_prints_every_reason)
+{
+    Sandferry__V1__CheckRestoreResponse answer = SANDFERRY__V1__CHECK_RESTORE_RESPONSE__INIT;
+    Sandferry__V1__Obstacle one = SANDFERRY__V1__OBSTACLE__INIT, *all[] = {&one};
+    OK("check", GOLDEN "/snapshot-1.pb");
+    has(out, "nothing speaks against a restore at unix:");
+    one.source = (char *)"scsi";
+    one.reason = (char *)"no such file";
+    answer.n_obstacles = 1;
+    answer.obstacles = all;
+    fake_answer(fake, &answer.base);
+    ck_assert_int_eq(RUN("check", GOLDEN "/snapshot-1.pb"), EXIT_PRECONDITION);
+    ck_assert_str_eq(out, "WHO   FIELD  REASON\nscsi  -      no such file\n");
+}
+END_TEST
+
+START_TEST(inspect_and_validate_need_no_daemon)
+{
+    static const char *const views[][2] = {
+        {"tree", GOLDEN "/snapshot-1.tree.txt"},
+        {"json", GOLDEN "/snapshot-1.json"},
+        {"dot", GOLDEN "/snapshot-1.dot"},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+        SF_CLEANUP(sf_bytes_done) struct sf_bytes want = {0};
+        ck_assert(sf_file_read(views[i][1], 1 << 20, &want, &err));
+        OK("inspect", GOLDEN "/snapshot-1.pb", "-o", views[i][0]);
+        ck_assert_uint_eq(strlen(out), want.size);
+        ck_assert_mem_eq(out, want.data, want.size);
+    }
+    OK("validate", GOLDEN "/snapshot-1.pb");
+    ck_assert_int_eq(RUN("validate", GOLDEN "/snapshot-1.txtpb"), EXIT_INVALID);
+    has(told, "snapshot-1.txtpb'");
+    ck_assert_uint_eq(fake_n_calls(fake), 0);
+}
+END_TEST
+
+/* ---- events ---- */
+
+START_TEST(events)
+{
+    Sandferry__V1__Event event = SANDFERRY__V1__EVENT__INIT;
+    Sandferry__V1__WatchEventsResponse answer = SANDFERRY__V1__WATCH_EVENTS_RESPONSE__INIT;
+    created.seconds = 1700000000;
+    created.nanos = 7000000;
+    answer.event = &event;
+    event.number = 8;
+    event.time = &created;
+    event.sandbox_id = (char *)"web";
+    event.type = (char *)"sandbox.saved";
+    event.message = (char *)"by\ta request";
+    event.lost = 3;
+    fake_answer(fake, &answer.base);
+    OK("events", "web");
+    asked("WatchEvents", "{\"sandboxId\":\"web\",\"fromStart\":true}");
+    ck_assert_str_eq(out,
+                     "     8  2023-11-14 22:13:20.007Z  web  sandbox.saved  by\\x09a request\n");
+    has(told, "3 events before number 8 are lost");
+    fake_answer(fake, &answer.base);
+    OK("events", "-f", "--after", "7", "-o", "json");
+    asked("WatchEvents", "{\"after\":\"7\"}");
+    has(out, "{\"number\":\"8\",\"time\":\"2023-11-14T22:13:20.007Z\",\"sandboxId\":\"web\",");
+    OK("events", "-f", "--from-start");
+    asked("WatchEvents", "{\"fromStart\":true}");
+    fake_hang(fake); /* silence is the end */
+    OK("events");
+    ck_assert_str_eq(out, "there are no events\n");
+    fake_fail(fake, SF_UNAVAILABLE, "stopping");
+    ck_assert_int_eq(RUN("events", "-f"), EXIT_UNAVAILABLE);
+}
+END_TEST
+
+/* ---- disks ---- */
+
+START_TEST(disks)
+{
+    Sandferry__V1__AddDiskResponse added = SANDFERRY__V1__ADD_DISK_RESPONSE__INIT;
+    Sandferry__V1__ListDisksResponse list = SANDFERRY__V1__LIST_DISKS_RESPONSE__INIT;
+    Sandferry__V1__ScsiMount mount = SANDFERRY__V1__SCSI_MOUNT__INIT, *mounts[] = {&mount};
+    Sandferry__V1__ScsiDisk disk = SANDFERRY__V1__SCSI_DISK__INIT, other = disk;
+    Sandferry__V1__ScsiDisk *all[] = {&disk, &other};
+    Sandferry__V1__ScsiReservation r = SANDFERRY__V1__SCSI_RESERVATION__INIT, *held[] = {&r};
+
+    disk.slot = r.slot = 67;
+    disk.stage = SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_ATTACHED;
+    disk.host_path = (char *)"/d";
+    disk.n_mounts = 1;
+    disk.mounts = mounts;
+    mount.guest_path = (char *)"/m";
+    other.slot = 68;
+    other.host_path = (char *)"/e";
+    other.read_only = true;
+    r.id = (char *)"guid";
+    added.reservation_id = (char *)"guid";
+    added.guest_path = (char *)"/m";
+    added.disk = &disk;
+    fake_answer(fake, &added.base);
+    OK("disk", "add", "web", "/d", "-r", "--format", "qcow2", "--partition", "1", "-t", "ext4",
+       "--mount-option", "noatime", "--ensure-filesystem", "--block-device");
+    asked("AddDisk", "{\"sandboxId\":\"web\",\"hostPath\":\"/d\",\"readOnly\":true,"
+                     "\"format\":\"FORMAT_QCOW2\",\"partition\":\"1\",\"options\":[\"noatime\"],"
+                     "\"ensureFilesystem\":true,\"filesystem\":\"ext4\",\"blockDevice\":true}");
+    ck_assert_str_eq(out, "reservation guid\nslot        1:3\nguest path  /m\n");
+    ck_assert_int_eq(RUN("disk", "add", "web", "/d", "--format", "tar"), EXIT_USAGE);
+
+    list.n_disks = 2;
+    list.disks = all;
+    list.n_reservations = 1;
+    list.reservations = held;
+    fake_answer(fake, &list.base);
+    OK("disk", "ls", "web");
+    ck_assert_str_eq(out, "SLOT  STAGE     MODE  FORMAT  PART  RESERVATION  GUEST PATH  HOST PATH\n"
+                          "1:3   attached  rw    raw     0     guid         /m          /d\n"
+                          "1:4   reserved  ro    raw     -     -            -           /e\n");
+    OK("disk", "ls", "web");
+    ck_assert_str_eq(out, "sandbox 'web' has no disks\n");
+    OK("disk", "rm", "web", "guid");
+    asked("RemoveDisk", "{\"sandboxId\":\"web\",\"reservationId\":\"guid\"}");
+}
+END_TEST
+
+/* ---- containers ---- */
+
+static Sandferry__V1__Container container = SANDFERRY__V1__CONTAINER__INIT;
+
+static void answer_create_and_start(void)
+{
+    Sandferry__V1__CreateContainerResponse made = SANDFERRY__V1__CREATE_CONTAINER_RESPONSE__INIT;
+    Sandferry__V1__StartContainerResponse started = SANDFERRY__V1__START_CONTAINER_RESPONSE__INIT;
+    container.container_id = (char *)"app";
+    container.pod_id = (char *)"p";
+    container.stage = SANDFERRY__V1__CONTAINER_STAGE__CONTAINER_STAGE_RUNNING;
+    made.container = started.container = &container;
+    fake_answer(fake, &made.base);
+    fake_answer(fake, &started.base);
+}
+
+START_TEST(ctr_create)
+{
+    answer_create_and_start();
+    OK("ctr", "create", "web", "app", "--layer", "/a,format=qcow2,partition=2,fs=ext4,option=x",
+       "-L/b", "--scratch", "/s", "--disk", "/d,dest=/data,ro", "--pod", "p", "--arg", "/bin/sh",
+       "-e", "A=1", "-w", "/w", "--label", "k=v", "--", "-c", "exit");
+    asked("CreateContainer",
+          "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"podId\":\"p\",\"layers\":["
+          "{\"hostPath\":\"/a\",\"readOnly\":true,\"format\":\"FORMAT_QCOW2\",\"partition\":\"2\","
+          "\"options\":[\"x\"],\"filesystem\":\"ext4\"},{\"hostPath\":\"/b\",\"readOnly\":true}],"
+          "\"scratch\":{\"hostPath\":\"/s\",\"ensureFilesystem\":true},"
+          "\"disks\":[{\"disk\":{\"hostPath\":\"/d\",\"readOnly\":true},"
+          "\"destination\":\"/data\"}],\"args\":[\"/bin/sh\",\"-c\",\"exit\"],\"env\":[\"A=1\"],"
+          "\"workingDirectory\":\"/w\",\"labels\":[{\"key\":\"k\",\"value\":\"v\"}]}");
+    ck_assert_str_eq(out, "container 'app' is running\n");
+}
+END_TEST
+
+START_TEST(ctr_create_starts_too)
+{
+    answer_create_and_start();
+    OK("ctr", "create", "web", "app", "-L", "/a", "--start", "--", "/bin/app");
+    asked("StartContainer", "{\"sandboxId\":\"web\",\"containerId\":\"app\"}");
+    ck_assert_uint_eq(fake_n_calls(fake), 2);
+}
+END_TEST
+
+static const struct {
+    const char *words[4];
+    const char *message;
+} wrong[] = {
+    {{"-L", "/a"}, "what is to run in it?"},
+    {{"-L", "/a", "--disk=/d", "x"}, "add ,dest=DIR"},
+    {{"-L", "/a,color=red", "x"}, "'color' after the path is none of"},
+    {{"-L", ",ro", "x"}, "has no path"},
+    {{"-L", "/a", "--spec=/s", "x"}, "--spec already says what to run"},
+};
+
+START_TEST(ctr_create_says_what_is_missing)
+{
+    const char *const *w = wrong[_i].words;
+    ck_assert_int_eq(RUN("ctr", "create", "web", "app", w[0], w[1], w[2], w[2] ? w[3] : NULL),
+                     EXIT_USAGE);
+    has(told, wrong[_i].message);
+    ck_assert_uint_eq(fake_n_calls(fake), 0);
+}
+END_TEST
+
+START_TEST(ctr_start_ls_kill_rm)
+{
+    Sandferry__V1__ListContainersResponse list = SANDFERRY__V1__LIST_CONTAINERS_RESPONSE__INIT;
+    Sandferry__V1__Container *all[] = {&container};
+    Sandferry__V1__StartContainerResponse started = SANDFERRY__V1__START_CONTAINER_RESPONSE__INIT;
+    container.container_id = (char *)"app";
+    container.pod_id = (char *)"p";
+    started.container = &container;
+    fake_answer(fake, &started.base);
+    OK("ctr", "start", "web", "app");
+    list.n_containers = 1;
+    list.containers = all;
+    fake_answer(fake, &list.base);
+    OK("ctr", "ls", "web");
+    ck_assert_str_eq(out, "CONTAINER  STAGE        POD  CREATED\n"
+                          "app        not created  p    -\n");
+    fake_answer(fake, &list.base);
+    OK("ctr", "ls", "web", "-q");
+    ck_assert_str_eq(out, "app\n");
+    OK("ctr", "ls", "web");
+    ck_assert_str_eq(out, "sandbox 'web' has no containers\n");
+    OK("ctr", "kill", "web", "app", "--signal", "KILL");
+    asked("SignalProcess", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"signal\":9}");
+    ck_assert_int_eq(RUN("ctr", "kill", "web", "app", "-s", "BANG"), EXIT_USAGE);
+    OK("ctr", "rm", "web", "app", "--force");
+    asked("DeleteContainer", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"force\":true}");
+}
+END_TEST
+
+START_TEST(ctr_wait_ends_as_the_container_did)
+{
+    Sandferry__V1__WaitProcessResponse answer = SANDFERRY__V1__WAIT_PROCESS_RESPONSE__INIT;
+    Sandferry__V1__Process process = SANDFERRY__V1__PROCESS__INIT;
+    process.exit_code = 137;
+    answer.process = &process;
+    fake_answer(fake, &answer.base);
+    ck_assert_int_eq(RUN("ctr", "wait", "web", "app"), 137);
+    asked("WaitProcess", "{\"sandboxId\":\"web\",\"containerId\":\"app\"}");
+    fake_fail(fake, SF_NOT_FOUND, "there is no container 'app'");
+    ck_assert_int_eq(RUN("ctr", "wait", "web", "app"), EXIT_WAIT_FAILED);
+    has(told, "there is no container 'app'");
+}
+END_TEST
+
+START_TEST(ctr_logs_passes_bytes_as_they_are)
+{
+    Sandferry__V1__ReadOutputResponse some = SANDFERRY__V1__READ_OUTPUT_RESPONSE__INIT;
+    some.data = (ProtobufCBinaryData){4, (uint8_t *)"a\033b\n"};
+    some.offset = 9;
+    some.lost = 4;
+    fake_answer(fake, &some.base);
+    some.lost = 0;
+    fake_answer(fake, &some.base);
+    OK("ctr", "logs", "web", "app", "-f", "--offset", "5", "--stderr");
+    asked("ReadOutput", "{\"sandboxId\":\"web\",\"containerId\":\"app\","
+                        "\"stream\":\"OUTPUT_STREAM_STDERR\",\"offset\":\"5\",\"follow\":true}");
+    ck_assert_str_eq(out, "a\033b\na\033b\n");
+    ck_assert_str_eq(told, "sandferry: 4 bytes before offset 9 are not held any more\n");
+}
+END_TEST
+
+/* ---- progress ---- */
+
+START_TEST(what_takes_longer_than_a_second_is_told)
+{
+    fake_hang(fake);
+    ck_assert_int_eq(RUN("--progress", "--timeout", "1200ms", "stop", "web"), EXIT_TIMEOUT);
+    has(told, "sandferry: stopping 'web': 1 s\n");
+    fake_hang(fake);
+    ck_assert_int_eq(RUN("--timeout", "1200ms", "stop", "web"), EXIT_TIMEOUT);
+    ck_assert_ptr_null(strstr(told, "1 s\n")); /* no terminal, not asked for */
+}
+END_TEST
+
+static Suite *cli_suite(void)
+{
+    Suite *suite = suite_create("cli");
+    TCase *cases = tcase_create("commands");
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, create_);
+    tcase_add_test(cases, ls);
+    tcase_add_test(cases, show);
+    tcase_add_test(cases, show_tree);
+    tcase_add_test(cases, stop_rm_resume);
+    tcase_add_test(cases, save_writes_the_file_and_prints_the_steps);
+    tcase_add_test(cases, nothing_is_saved_if_the_file_cannot_be_written);
+    tcase_add_test(cases, a_lost_answer_can_be_asked_for_again);
+    tcase_add_test(cases, restore_passes_everything_on);
+    tcase_add_test(cases, check_prints_every_reason);
+    tcase_add_test(cases, inspect_and_validate_need_no_daemon);
+    tcase_add_test(cases, events);
+    tcase_add_test(cases, disks);
+    tcase_add_test(cases, ctr_create);
+    tcase_add_test(cases, ctr_create_starts_too);
+    tcase_add_loop_test(cases, ctr_create_says_what_is_missing, 0, sizeof(wrong) / sizeof(*wrong));
+    tcase_add_test(cases, ctr_start_ls_kill_rm);
+    tcase_add_test(cases, ctr_wait_ends_as_the_container_did);
+    tcase_add_test(cases, ctr_logs_passes_bytes_as_they_are);
+    suite_add_tcase(suite, cases);
+
+    TCase *end = tcase_create("ends");
+    tcase_add_checked_fixture(end, setup, teardown);
+    tcase_set_timeout(end, 60);
+    tcase_add_loop_test(end, every_code_ends_in_its_way, 0, sizeof(ends) / sizeof(*ends));
+    tcase_add_test(end, details_are_printed_a_line_each);
+    tcase_add_test(end, timeout_and_address);
+    tcase_add_test(end, what_takes_longer_than_a_second_is_told);
+    suite_add_tcase(suite, end);
+    return suite;
+}
+
+int main(void)
+{
+    return sf_suite_run(cli_suite());
+}
