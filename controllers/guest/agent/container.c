@@ -100,6 +100,14 @@ static void unmount_rootfs(const char *rootfs)
     umount2(rootfs, UMOUNT_NOFOLLOW | MNT_DETACH);
 }
 
+/* The last container of a pod takes the pod's directory with it. */
+static void remove_with_pod(char *path)
+{
+    remove_tree(path);
+    *strrchr(path, '/') = '\0';
+    rmdir(path);
+}
+
 /* What a container has in the guest besides crun's own state. Repeatable. */
 static void remove_files(const char *container_id)
 {
@@ -108,10 +116,10 @@ static void remove_files(const char *container_id)
     if (read_note(container_id, "rootfs", path)) {
         unmount_rootfs(path);
         *strrchr(path, '/') = '\0';
-        remove_tree(path);
+        remove_with_pod(path);
     }
     if (read_note(container_id, "scratch", path))
-        remove_tree(path);
+        remove_with_pod(path);
     file_of(path, container_id, "");
     path[strlen(path) - 1] = '\0';
     remove_tree(path);
@@ -149,7 +157,7 @@ static bool make(const struct creation *c, char ret_pid[32], struct outcome *o)
     if (!mount_rootfs(r, o) || !write_bundle(r, bundle, o))
         return false;
     file_of(pid_file, r->container_id, "pid");
-    process_console_path(c->process, console, sizeof(console));
+    console_path(c->process, console, sizeof(console));
     snprintf(bundle_argument, sizeof(bundle_argument), "--bundle=%s", bundle);
     snprintf(pid_argument, sizeof(pid_argument), "--pid-file=%s", pid_file);
     snprintf(console_argument, sizeof(console_argument), "--console-socket=%s", console);

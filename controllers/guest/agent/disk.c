@@ -106,6 +106,25 @@ static bool collect_options(const MountDisk *r, struct options *ret, struct outc
     return true;
 }
 
+/* errno says why; @log is what the kernel has said since. */
+static bool not_mounted(const MountDisk *r, const char *type, const struct options *options,
+                        int log, struct outcome *o)
+{
+    int saved = errno;
+    char words[400];
+
+    kernel_log_read(log, words, sizeof(words));
+    rmdir(r->guest_path);
+    if (saved == EROFS)
+        return outcome_fail(o, SF_FAILED_PRECONDITION,
+                            "disk %u:%u can only be read: ask for it with read_only", r->controller,
+                            r->lun);
+    return outcome_fail(o, SF_FAILED_PRECONDITION,
+                        "disk %u:%u: its %s could not be mounted on '%s' (options '%s'): %s%s%s",
+                        r->controller, r->lun, type, r->guest_path, options->data, strerror(saved),
+                        words[0] != '\0' ? "; the kernel says: " : "", words);
+}
+
 static bool mount_there(const MountDisk *r, const char *device, const char *type,
                         const struct options *options, struct outcome *o)
 {
@@ -114,17 +133,8 @@ static bool mount_there(const MountDisk *r, const char *device, const char *type
 
     modules_load(type);
     int log = kernel_log_open();
-    if (mount(device, r->guest_path, type, options->flags, options->data) < 0) {
-        int saved = errno;
-        char words[400];
-        kernel_log_read(log, words, sizeof(words));
-        rmdir(r->guest_path);
-        return outcome_fail(
-            o, SF_FAILED_PRECONDITION,
-            "disk %u:%u: %s on %s could not be mounted on '%s' (options '%s'): %s%s%s",
-            r->controller, r->lun, type, device, r->guest_path, options->data, strerror(saved),
-            words[0] != '\0' ? "; the kernel says: " : "", words);
-    }
+    if (mount(device, r->guest_path, type, options->flags, options->data) < 0)
+        return not_mounted(r, type, options, log, o);
     if (log >= 0)
         close(log);
     return true;

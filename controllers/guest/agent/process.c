@@ -6,13 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "guest/agent/container.h"
 
 #define PROCESSES_MAX 256
 #define EARLY_MAX     64
@@ -84,36 +80,6 @@ static bool open_pipes(struct process *p)
            open_pipe(&p->out[1].fd, &p->child_fds[2], true);
 }
 
-void process_console_path(const struct process *p, char *ret, size_t room)
-{
-    snprintf(ret, room, CONTAINERS_DIR "/%s/console", p->container_id);
-}
-
-static bool open_console(struct process *p)
-{
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    char path[PATH_MAX], proc[64];
-
-    for (int i = 0; i < 3; i++)
-        if ((p->child_fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
-            return false;
-    process_console_path(p, path, sizeof(path));
-    *strrchr(path, '/') = '\0';
-    if (!make_directories(path))
-        return false;
-    /* A socket's address is short; its directory's path may not be. */
-    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    snprintf(proc, sizeof(proc), "/proc/self/fd/%d/console", dir);
-    snprintf(at.sun_path, sizeof(at.sun_path), "%s", proc);
-    p->console_listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    unlink(proc);
-    bool ok = dir >= 0 && p->console_listener >= 0 &&
-              bind(p->console_listener, (struct sockaddr *)&at, sizeof(at)) == 0 &&
-              listen(p->console_listener, 1) == 0;
-    close_fd(&dir);
-    return ok;
-}
-
 struct process *process_new(const char *container_id, const char *exec_id, bool terminal,
                             struct outcome *o)
 {
@@ -136,7 +102,7 @@ struct process *process_new(const char *container_id, const char *exec_id, bool 
                           .in = {.fd = -1}};
     snprintf(p->container_id, sizeof(p->container_id), "%s", container_id);
     snprintf(p->exec_id, sizeof(p->exec_id), "%s", exec_id);
-    if (!(terminal ? open_console(p) : open_pipes(p))) {
+    if (!(terminal ? console_open(p) : open_pipes(p))) {
         outcome_fail(o, SF_RESOURCE_EXHAUSTED,
                      "the streams of container '%s' could not be made: %s", container_id,
                      strerror(errno));
@@ -157,44 +123,6 @@ static void note_end(struct process *p, int status)
     p->exit_code =
         WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status) : (uint32_t)WEXITSTATUS(status);
     p->out[0].ready = p->out[1].ready = true; /* look once more */
-}
-
-/* The terminal that crun has sent: it waits in the socket. */
-static int receive_console(int listener)
-{
-    char byte[PATH_MAX];
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec data = {.iov_base = byte, .iov_len = sizeof(byte)};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control)};
-    int fd = -1, connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    if (connection < 0)
-        return -1;
-    if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) >= 0) {
-        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-        if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-            c->cmsg_len == CMSG_LEN(sizeof(int)))
-            memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    }
-    close(connection);
-    return fd;
-}
-
-static void take_console(struct process *p)
-{
-    p->out[0].fd = receive_console(p->console_listener);
-    if (p->out[0].fd >= 0)
-        fcntl(p->out[0].fd, F_SETFL, O_NONBLOCK);
-    else
-        agent_log("container '%s' has no terminal, continuing", p->container_id);
-    p->in.fd = p->out[0].fd >= 0 ? fcntl(p->out[0].fd, F_DUPFD_CLOEXEC, 0) : -1;
-    close_fd(&p->console_listener);
 }
 
 static bool any_being_made(void)
@@ -225,7 +153,7 @@ void process_made(struct process *p, pid_t pid)
     p->pid = pid;
     close_child_fds(p);
     if (p->terminal)
-        take_console(p);
+        console_take(p);
     look_for_early_end(p);
 }
 

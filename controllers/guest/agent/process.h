@@ -63,8 +63,11 @@ void process_ready(const struct pollfd *fd);
 /* Moves what can be moved, in both directions. True: there is more to do at once. */
 bool process_pump(void);
 
+/* ---- console.c ---- */
 /* Where crun is to hand over the terminal of a process that is being made. */
-void process_console_path(const struct process *p, char *ret, size_t room);
+void console_path(const struct process *p, char *ret, size_t room);
+bool console_open(struct process *p); /* waits for it there; errno on failure */
+void console_take(struct process *p); /* it has come: the process's streams */
 
 /* ---- output.c ---- */
 void output_pump(struct process *p);
