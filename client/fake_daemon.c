@@ -49,22 +49,31 @@ static void note(struct fake *f, struct rpc_call *call, const ProtobufCMessage *
     pthread_cond_broadcast(&f->cond);
 }
 
+/* One call that hangs; of its own, for the next may begin before this one's caller is known to be
+ * gone. */
+struct hanging {
+    struct fake *fake;
+    bool cancelled;
+};
+
 static void on_cancel(void *context)
 {
-    struct fake *f = context;
-    pthread_mutex_lock(&f->mutex);
-    f->hang = false;
-    pthread_cond_broadcast(&f->cond);
-    pthread_mutex_unlock(&f->mutex);
+    struct hanging *h = context;
+    pthread_mutex_lock(&h->fake->mutex);
+    h->cancelled = true;
+    pthread_cond_broadcast(&h->fake->cond);
+    pthread_mutex_unlock(&h->fake->mutex);
 }
 
 static bool hang(struct fake *f, struct rpc_call *call, struct sf_error **err)
 {
-    rpc_call_on_cancel(call, on_cancel, f);
+    struct hanging h = {.fake = f};
+    rpc_call_on_cancel(call, on_cancel, &h);
     pthread_mutex_lock(&f->mutex);
-    while (f->hang)
+    while (!h.cancelled)
         pthread_cond_wait(&f->cond, &f->mutex);
     pthread_mutex_unlock(&f->mutex);
+    rpc_call_on_cancel(call, NULL, NULL);
     return rpc_call_fail_cancelled(call, err);
 }
 
@@ -100,7 +109,8 @@ static bool handle(void *context, struct rpc_call *call, const ProtobufCMessage 
     pthread_mutex_lock(&f->mutex);
     note(f, call, request);
     bool hangs = f->hang;
-    bool fails = f->error != NULL;
+    bool fails = f->error != NULL && !hangs;
+    f->hang = false;
     pthread_mutex_unlock(&f->mutex);
 
     if (hangs)

@@ -487,6 +487,7 @@ static void answer_create_and_start(void)
 {
     Sandferry__V1__CreateContainerResponse made = SANDFERRY__V1__CREATE_CONTAINER_RESPONSE__INIT;
     Sandferry__V1__StartContainerResponse started = SANDFERRY__V1__START_CONTAINER_RESPONSE__INIT;
+    sandferry__v1__container__init(&container);
     container.container_id = (char *)"app";
     container.pod_id = (char *)"p";
     container.stage = SANDFERRY__V1__CONTAINER_STAGE__CONTAINER_STAGE_RUNNING;
@@ -548,6 +549,7 @@ START_TEST(ctr_start_ls_kill_rm)
     Sandferry__V1__ListContainersResponse list = SANDFERRY__V1__LIST_CONTAINERS_RESPONSE__INIT;
     Sandferry__V1__Container *all[] = {&container};
     Sandferry__V1__StartContainerResponse started = SANDFERRY__V1__START_CONTAINER_RESPONSE__INIT;
+    sandferry__v1__container__init(&container);
     container.container_id = (char *)"app";
     container.pod_id = (char *)"p";
     started.container = &container;
