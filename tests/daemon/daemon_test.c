@@ -148,16 +148,17 @@ static void setup(void)
 static void teardown(void)
 {
     struct sandferryd *both[] = {&a, &b};
-    for (int i = 0; i < 2; i++)
-        if (both[i]->pid > 0) {
-            int status = end(both[i], SIGTERM);
-            if (status != 0) /* a leak, or a sanitizer's finding */
-                show_log(both[i]->name);
-            ck_assert_int_eq(status, 0);
-        }
+    int statuses = 0;
+    for (int i = 0; i < 2; i++) {
+        int status = both[i]->pid > 0 ? end(both[i], SIGTERM) : 0;
+        if (status != 0) /* a leak, or a sanitizer's finding */
+            show_log(both[i]->name);
+        statuses |= status;
+    }
     sf_error_free(err);
     SF_CLEANUP(sf_freep) char *command = sf_format("rm -rf %s", top);
     ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(statuses, 0); /* last: nothing is to be left running */
 }
 
 /* ---- calls, with the fewest words ---- */
