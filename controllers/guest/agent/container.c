@@ -108,11 +108,14 @@ static void remove_with_pod(char *path)
     rmdir(path);
 }
 
-/* What a container has in the guest besides crun's own state. Repeatable. */
-static void remove_files(const char *container_id)
+/* Ends what there is of a container but what the agent keeps of it. Repeatable. */
+static bool remove_container(const char *container_id, struct outcome *o)
 {
+    const char *force[] = {"--force", NULL};
     char path[PATH_MAX];
 
+    if (crun_knows(container_id) && !crun_run(container_id, "delete", force, NULL, o))
+        return false;
     if (read_note(container_id, "rootfs", path)) {
         unmount_rootfs(path);
         *strrchr(path, '/') = '\0';
@@ -120,8 +123,14 @@ static void remove_files(const char *container_id)
     }
     if (read_note(container_id, "scratch", path))
         remove_with_pod(path);
-    file_of(path, container_id, "");
-    path[strlen(path) - 1] = '\0';
+    return true;
+}
+
+static void remove_notes(const char *container_id)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), CONTAINERS_DIR "/%s", container_id);
     remove_tree(path);
 }
 
@@ -135,6 +144,9 @@ static bool mount_rootfs(const CreateContainer *r, struct outcome *o)
                               .scratch = r->scratch,
                               .rootfs = r->rootfs_path};
 
+    if (is_mount_point(r->rootfs_path)) /* before it is noted as this container's */
+        return outcome_fail(o, SF_ALREADY_EXISTS, "container '%s': '%s' is another's already",
+                            r->container_id, r->rootfs_path);
     file_of(memory, r->container_id, "memory");
     if (r->scratch[0] == '\0')
         overlay.scratch = memory;
@@ -172,19 +184,20 @@ static bool make(const struct creation *c, char ret_pid[32], struct outcome *o)
 static bool create_in_child(const void *request, struct outcome *o)
 {
     const struct creation *c = request;
-    struct outcome ignored;
-    const char *force[] = {"--force", NULL};
+    const char *container_id = c->request->container_id;
+    struct outcome ignored = {0};
     char dir[PATH_MAX], pid[32];
 
-    snprintf(dir, sizeof(dir), CONTAINERS_DIR "/%s", c->request->container_id);
+    snprintf(dir, sizeof(dir), CONTAINERS_DIR "/%s", container_id);
     if (!make_directories(dir))
-        return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s",
-                            c->request->container_id, dir, strerror(errno));
+        return outcome_fail(o, SF_RESOURCE_EXHAUSTED, "container '%s': '%s': %s", container_id, dir,
+                            strerror(errno));
+    /* The agent knows none of this name: what is there was left by a create that was cut short. */
+    if (!remove_container(container_id, o))
+        return false;
     if (!make(c, pid, o)) {
-        if (crun_knows(c->request->container_id))
-            crun_run(c->request->container_id, "delete", force, NULL, &ignored);
-        if (o->code != SF_ALREADY_EXISTS) /* then it is another's */
-            remove_files(c->request->container_id);
+        remove_container(container_id, &ignored);
+        remove_notes(container_id);
         return false;
     }
     snprintf(o->text, sizeof(o->text), "%s", pid);
@@ -265,11 +278,10 @@ void container_start(uint64_t id, const Sandferry__V1__AgentStartContainer *r)
 static bool delete_in_child(const void *request, struct outcome *o)
 {
     const char *container_id = request;
-    const char *arguments[] = {"--force", NULL};
 
-    if (crun_knows(container_id) && !crun_run(container_id, "delete", arguments, NULL, o))
+    if (!remove_container(container_id, o))
         return false;
-    remove_files(container_id);
+    remove_notes(container_id);
     return true;
 }
 

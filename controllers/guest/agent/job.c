@@ -5,14 +5,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest/agent/reply.h"
 
 #define JOBS_MAX 64
+#define LIMIT_S  300 /* longer than any host waits; then it is stuck, and its place is needed */
 
 struct job {
     bool used, ended;
+    bool late; /* ended by its time limit */
     uint64_t id;
     pid_t pid;
     int fd; /* the read end of the pipe that the outcome comes through */
@@ -52,6 +55,7 @@ static _Noreturn void run_child(job_run run, const void *request, int fd)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    alarm(LIMIT_S);
     if (!run(request, &outcome) && outcome.code == SF_OK)
         outcome_fail(&outcome, SF_INTERNAL, "the agent gave no reason: report this");
     ssize_t n = write(fd, &outcome, sizeof(outcome)); /* less than PIPE_BUF: whole or not at all */
@@ -106,11 +110,12 @@ void job_start_unasked(job_run run)
     start_for(0, run, NULL, answer_nobody, NULL);
 }
 
-bool job_child_ended(pid_t pid)
+bool job_child_ended(pid_t pid, int status)
 {
     for (int i = 0; i < JOBS_MAX; i++) {
         if (jobs[i].used && jobs[i].pid == pid) {
             jobs[i].ended = true;
+            jobs[i].late = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
             return true;
         }
     }
@@ -122,7 +127,9 @@ static void finish(struct job *job)
     struct job it = *job;
     struct outcome o = {0};
 
-    if (read(it.fd, &o, sizeof(o)) != (ssize_t)sizeof(o))
+    if (it.late)
+        outcome_fail(&o, SF_DEADLINE_EXCEEDED, "it was not done in the guest within %d s", LIMIT_S);
+    else if (read(it.fd, &o, sizeof(o)) != (ssize_t)sizeof(o))
         outcome_fail(&o, SF_INTERNAL, "the agent's child ended without an answer: report this");
     close(it.fd);
     *job = (struct job){0}; /* done may start another */

@@ -24,7 +24,7 @@ void job_start(uint64_t id, job_run run, const void *request, job_done done, voi
 /* The same for what nobody waits for. */
 void job_start_unasked(job_run run);
 
-bool job_child_ended(pid_t pid); /* true: it was a job's; job_finish() does the rest */
-void job_finish(void);           /* calls done for the jobs whose child has ended */
+bool job_child_ended(pid_t pid, int status); /* true: it was a job's; job_finish() does the rest */
+void job_finish(void);                       /* calls done for the jobs whose child has ended */
 
 #endif

@@ -51,7 +51,7 @@ static void reap(void)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (!job_child_ended(pid))
+        if (!job_child_ended(pid, status))
             process_child_ended(pid, status);
 }
 

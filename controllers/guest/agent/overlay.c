@@ -67,10 +67,6 @@ bool overlay_mount(const struct overlay *v, struct outcome *o)
             o, SF_INVALID_ARGUMENT,
             "container '%s': the paths of its %zu layers are too long for one mount",
             v->container_id, v->n_layers);
-    if (is_mount_point(v->rootfs))
-        return outcome_fail(o, SF_ALREADY_EXISTS,
-                            "container '%s': something is mounted on '%s' already", v->container_id,
-                            v->rootfs);
     if (!make_scratch(v, o))
         return false;
     if (chdir(v->base) < 0)
