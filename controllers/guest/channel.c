@@ -352,10 +352,13 @@ static void make_data_frame(struct channel *c)
     }
 }
 
-/* Puts the next frame into c->frame. False: there is none. */
+/* Puts the next frame into c->frame. False: there is none. An end that is broken still answers, so
+ * that its peer finds out too. */
 static bool next_frame(struct channel *c)
 {
-    if (c->owe_hello) {
+    if (c->problem != NULL && !c->owe_welcome)
+        return false;
+    if (c->owe_hello && c->problem == NULL) {
         c->owe_hello = false;
         make_frame(c, (struct header){.type = HELLO, .number = c->nonce}, NULL);
     } else if (c->owe_welcome) {
@@ -373,7 +376,7 @@ static bool next_frame(struct channel *c)
 
 const void *channel_output(struct channel *c, size_t *ret_size)
 {
-    if (!c->connected || c->problem != NULL)
+    if (!c->connected)
         return NULL;
     if (c->frame_begin == c->frame_end) { /* a frame that was begun is ended first */
         if (c->zeros > 0) {

@@ -19,7 +19,7 @@
 #include "sandferry/v1/agent.pb-c.h"
 
 #define CALL_TIMEOUT_MS 30000
-#define QUIET_MS        5
+#define QUIET_MS        2
 
 typedef Sandferry__V1__AgentMessage Message;
 typedef Sandferry__V1__AgentRequest Request;
@@ -63,8 +63,10 @@ struct guest_host {
     struct waiter *waiters;
     uint64_t next_call_id;
     enum mode mode;
+    bool drained_any; /* bytes have come since the drain began */
     bool quiet, ending;
     char *problem; /* owned; NULL: none. Nothing goes any more */
+    bool curable;  /* by a new connection */
 };
 
 /* ---- floors ---- */
@@ -226,17 +228,26 @@ static void take_reply(struct guest_host *h, Message *message)
     sandferry__v1__agent_message__free_unpacked(message, NULL);
 }
 
+/* The caller's; NULL with *err: it makes no sense. */
+static Message *unpack(const void *data, size_t size, struct sf_error **err)
+{
+    Message *message = NULL;
+
+    if (!sf_wire_check(&sandferry__v1__agent_message__descriptor, data, size, &message_limits, err))
+        return NULL;
+    message = sandferry__v1__agent_message__unpack(NULL, size, data);
+    if (message == NULL)
+        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory, or no message");
+    return message;
+}
+
 static void take_message(struct guest_host *h, const struct channel_message *m)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
-    if (!sf_wire_check(&sandferry__v1__agent_message__descriptor, m->data, m->size, &message_limits,
-                       &err)) {
-        give_up(h, sf_error_message(err));
-        return;
-    }
-    Message *message = sandferry__v1__agent_message__unpack(NULL, m->size, m->data);
+    Message *message = unpack(m->data, m->size, &err);
+
     if (message == NULL) {
-        give_up(h, "a message that is none");
+        give_up(h, sf_error_message(err));
         return;
     }
     if (message->body_case == SANDFERRY__V1__AGENT_MESSAGE__BODY_REPLY) {
@@ -296,6 +307,7 @@ static bool read_in(struct guest_host *h, uint8_t *buffer, size_t room, bool *re
         return false;
     if (n > 0) {
         pthread_mutex_lock(&h->mutex);
+        h->drained_any = true;
         take_bytes(h, buffer, (size_t)n);
         pthread_mutex_unlock(&h->mutex);
     }
@@ -369,8 +381,10 @@ static void *run_thread(void *arg)
         ;
     free(buffer);
     pthread_mutex_lock(&h->mutex);
-    if (!h->ending)
+    if (!h->ending && h->problem == NULL) {
         set_problem(h, "QEMU has closed the agent's line");
+        h->curable = true;
+    }
     pthread_mutex_unlock(&h->mutex);
     return NULL;
 }
@@ -383,6 +397,10 @@ bool guest_host_connect(struct guest_host *h, int fd, struct sf_error **err)
     if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce)) {
         close(fd);
         return sf_fail(err, SF_UNAVAILABLE, "no entropy");
+    }
+    if (h->curable) {
+        free(SF_STEAL(h->problem));
+        h->curable = false;
     }
     h->fd = fd;
     h->mode = GO;
@@ -546,30 +564,34 @@ static void set_mode(struct guest_host *h, enum mode mode)
 }
 
 /* With the mutex held. */
-static bool drain(struct guest_host *h, uint32_t limit_ms, struct sf_error **err)
+static bool drain(struct guest_host *h, uint32_t limit_ms, bool *ret_any, struct sf_error **err)
 {
     struct timespec deadline = deadline_in(limit_ms);
     int timed_out = 0;
 
     if (is_over(h, err))
         return false;
+    h->drained_any = false;
     set_mode(h, DRAIN);
     while (h->mode == DRAIN && h->problem == NULL && !timed_out)
         timed_out = pthread_cond_timedwait(&h->cond, &h->mutex, &deadline) == ETIMEDOUT;
     if (is_over(h, err))
         return false;
-    if (h->mode == HALTED)
+    if (h->mode == HALTED) {
+        if (ret_any != NULL)
+            *ret_any = h->drained_any;
         return true;
+    }
     set_mode(h, GO);
     return sf_fail(err, SF_UNAVAILABLE,
                    "the guest of sandbox '%s' still sends %u ms after its processors stopped",
                    h->name, limit_ms);
 }
 
-bool guest_host_drain(struct guest_host *h, uint32_t limit_ms, struct sf_error **err)
+bool guest_host_drain(struct guest_host *h, uint32_t limit_ms, bool *ret_any, struct sf_error **err)
 {
     pthread_mutex_lock(&h->mutex);
-    bool ok = drain(h, limit_ms, err);
+    bool ok = drain(h, limit_ms, ret_any, err);
     pthread_mutex_unlock(&h->mutex);
     return ok;
 }
@@ -642,6 +664,21 @@ bool guest_host_export(struct guest_host *h, struct guest_floors *ret, struct sf
     return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
 }
 
+static bool import_undelivered(struct guest_host *h, const struct sf_bytes *b,
+                               struct sf_error **err)
+{
+    Message *message = unpack(b->data, b->size, err);
+
+    if (message == NULL)
+        return false;
+    bool is_event = message->body_case == SANDFERRY__V1__AGENT_MESSAGE__BODY_EVENT;
+    sandferry__v1__agent_message__free_unpacked(message, NULL);
+    if (!is_event)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "what was not delivered is no event");
+    return dispatch_post(h->dispatch, deliver_event, h, b->data, b->size) ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+}
+
 bool guest_host_import(struct guest_host *h, const struct guest_floors *floors,
                        struct sf_error **err)
 {
@@ -659,8 +696,7 @@ bool guest_host_import(struct guest_host *h, const struct guest_floors *floors,
                        "the numbers of the conversation with the agent cannot be");
     h->next_call_id = floors->next_call_id;
     for (size_t i = 0; i < floors->n_undelivered; i++)
-        if (!dispatch_post(h->dispatch, deliver_event, h, floors->undelivered[i].data,
-                           floors->undelivered[i].size))
-            return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+        if (!import_undelivered(h, &floors->undelivered[i], err))
+            return false;
     return true;
 }

@@ -73,12 +73,17 @@ void guest_host_set_quiet(struct guest_host *h, bool quiet);
 /**
  * guest_host_drain() - after the processors have stopped: read all that the VM has given out
  *
- * Until no byte has come for 5 ms. From then on the socket is neither read nor written, until
- * guest_host_go_on(). Without this the device state that is saved after does not fit guest RAM.
+ * @ret_any: whether there was anything; may be NULL
+ *
+ * Until no byte has come for some ms. From then on the socket is neither read nor written, until
+ * guest_host_go_on() or another drain. Without this the device state that is saved after does not
+ * fit guest RAM. QEMU may just not have come round to giving out the rest: so ask it something, and
+ * drain again, until there was nothing.
  *
  * Return: false with UNAVAILABLE if it is not quiet after @limit_ms.
  */
-bool guest_host_drain(struct guest_host *h, uint32_t limit_ms, struct sf_error **err);
+bool guest_host_drain(struct guest_host *h, uint32_t limit_ms, bool *ret_any,
+                      struct sf_error **err);
 void guest_host_go_on(struct guest_host *h);
 
 #endif

@@ -160,9 +160,7 @@ static bool save_again(struct vm *vm, struct sf_error **err)
 
     if (!vm_guest_freeze(vm, ABANDON_TIMEOUT_MS, &mute))
         sf_info("sandbox '%s': its agent does not freeze: %s", vm_id(vm), sf_error_message(mute));
-    if (!qmp_execute(vm->qmp, "stop", NULL, NULL, err) ||
-        !guest_host_drain(vm->guest, ABANDON_TIMEOUT_MS, err) ||
-        !guest_host_export(vm->guest, &floors, err))
+    if (!vm_halt(vm, ABANDON_TIMEOUT_MS, err) || !guest_host_export(vm->guest, &floors, err))
         return false;
     SF_CLEANUP(sf_freep) char *conversation = vm_floors_to_text(&floors, err);
     if (conversation == NULL)

@@ -9,6 +9,7 @@
 
 #define FREEZE_TIMEOUT_MS 30000 /* the guest writes its files back */
 #define DRAIN_LIMIT_MS    10000
+#define ROUNDS_MAX        1000
 #define STATE_TIMEOUT_MS  30000
 
 static inline void closep(int *fd)
@@ -64,15 +65,36 @@ bool vm_write_state(struct vm *vm, const char *conversation, struct sf_error **e
            memory_saved(vm->memory, conversation, err);
 }
 
+/* QEMU's main loop has gone round: what it could give out, it has. */
+static bool go_round(struct vm *vm, struct sf_error **err)
+{
+    return qmp_execute(vm->qmp, "query-status", NULL, NULL, err) &&
+           qmp_execute(vm->qmp, "query-status", NULL, NULL, err);
+}
+
 /* What QEMU still holds of the guest's output goes on being put into guest RAM's queues until it
  * has been read; so it is read before the state is written, or the two would not fit. */
+bool vm_halt(struct vm *vm, uint32_t limit_ms, struct sf_error **err)
+{
+    bool any = true;
+
+    if (!qmp_execute(vm->qmp, "stop", NULL, NULL, err) ||
+        !guest_host_drain(vm->guest, limit_ms, NULL, err))
+        return false;
+    for (int rounds = 0; any && rounds < ROUNDS_MAX; rounds++)
+        if (!go_round(vm, err) || !guest_host_drain(vm->guest, limit_ms, &any, err))
+            return false;
+    return !any || sf_fail(err, SF_UNAVAILABLE,
+                           "QEMU gives out more and more of what the guest of sandbox '%s' said",
+                           vm_id(vm));
+}
+
 bool vm_stop(struct sf_controller *c, struct sf_error **err)
 {
     struct vm *vm = vm_of(c);
 
     vm->stopped = true;
-    if (!qmp_execute(vm->qmp, "stop", NULL, NULL, err) ||
-        !guest_host_drain(vm->guest, DRAIN_LIMIT_MS, err))
+    if (!vm_halt(vm, DRAIN_LIMIT_MS, err))
         return false;
     dispatch_run(vm->dispatch);
     if (!vm_write_state(vm, NULL, err))

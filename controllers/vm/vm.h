@@ -132,6 +132,8 @@ bool vm_keep(struct sf_controller *c, struct sf_error **err);
 bool vm_save(struct sf_controller *c, struct sf_bytes *ret, struct sf_error **err);
 void vm_thaw(struct sf_controller *c);
 void vm_discard(struct sf_controller *c);
+/* The processors stand still, and all that the guest has said is here. */
+bool vm_halt(struct vm *vm, uint32_t limit_ms, struct sf_error **err);
 /* Device state out, digest into the lease, memory let go of. */
 bool vm_write_state(struct vm *vm, const char *conversation, struct sf_error **err);
 
