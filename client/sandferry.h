@@ -54,11 +54,14 @@
 #include "base/error.h"
 
 #ifdef __cplusplus
+template <class Options> inline Options sandferry_sized_()
+{
+    Options made = Options();
+    made.size = sizeof(Options);
+    return made;
+}
+#define SANDFERRY_SIZED_(type) sandferry_sized_<type>()
 extern "C" {
-#define SANDFERRY_SIZED_(type)                                                                     \
-    {                                                                                              \
-        sizeof(type)                                                                               \
-    }
 #else
 #define SANDFERRY_SIZED_(type)                                                                     \
     {                                                                                              \

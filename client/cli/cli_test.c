@@ -124,9 +124,9 @@ START_TEST(ls)
 
     fake_answer(fake, &answer.base);
     OK("ls");
-    ck_assert_str_eq(out, "SANDBOX                STATE    MEMORY   CPUS  CREATED\n"
-                          "web                    running  512 MiB  2     2023-11-14 22:13:20Z\n"
-                          "a-longer-name\\x1b[31m  stopped  0 bytes  0     -\n");
+    ck_assert_str_eq(out, "SANDBOX                STATE    MEMORY   CPUS     CREATED\n"
+                          "web                    running  512 MiB  2        2023-11-14 22:13:20Z\n"
+                          "a-longer-name\\x1b[31m  stopped  default  default  -\n");
     fake_answer(fake, &answer.base);
     OK("ls", "-q");
     ck_assert_str_eq(out, "web\na-longer-name\\x1b[31m\n");
@@ -149,7 +149,7 @@ START_TEST(show)
                           "created     2023-11-14 22:13:20Z\n"
                           "memory      512 MiB\n"
                           "cpus        2\n"
-                          "cpu model   -\n"
+                          "cpu model   default\n"
                           "controllers vm scsi container process\n");
 }
 END_TEST
@@ -179,7 +179,7 @@ START_TEST(show_tree)
     fake_answer(fake, &list.base);
     fake_answer(fake, &running.base);
     OK("show", "web", "-o", "tree");
-    ck_assert_str_eq(out, "sandbox web (running, 512 MiB, 2 cpus)\n"
+    ck_assert_str_eq(out, "sandbox web (running, memory 512 MiB, cpus 2)\n"
                           "    pod p\n"
                           "        container app (running)\n"
                           "            process init (running, pid 7)\n");

@@ -29,7 +29,7 @@ static void print_table(struct cli *cli, const struct sandferry_sandboxes *list)
 {
     static const char *const heads[] = {"SANDBOX", "STATE", "MEMORY", "CPUS", "CREATED", NULL};
     SF_CLEANUP(table_done) struct table t = {0};
-    char memory[SIZE_TEXT_SIZE], created[TIME_TEXT_SIZE];
+    char memory[SIZE_TEXT_SIZE], cpus[SIZE_TEXT_SIZE], created[TIME_TEXT_SIZE];
 
     if (list->n == 0) {
         fprintf(cli->out, "there are no sandboxes at %s\n", sandferry_address(cli->client));
@@ -40,8 +40,8 @@ static void print_table(struct cli *cli, const struct sandferry_sandboxes *list)
         const struct sandferry_sandbox *s = list->all[i];
         table_add(&t, "%s", s->id);
         table_add(&t, "%s", sandferry_state_name(s->state));
-        table_add(&t, "%s", size_text(s->memory_bytes, memory));
-        table_add(&t, "%u", s->processors);
+        table_add(&t, "%s", memory_text(s->memory_bytes, memory));
+        table_add(&t, "%s", cpus_text(s->processors, cpus));
         table_add(&t, "%s", time_text(s->created_at_ns, created));
     }
     table_print(&t, cli->out);

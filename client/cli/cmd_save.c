@@ -50,7 +50,10 @@ static void report(struct cli *cli, const struct sandferry_saved *saved, const c
         print_steps(out, saved->n_steps, saved->steps);
         fputc('\n', out);
     }
-    fprintf(out, "sandbox '%s' is saved in '%s'\n", id, standard ? "standard output" : file);
+    if (standard)
+        fprintf(out, "sandbox '%s' is saved; its snapshot went to standard output\n", id);
+    else
+        fprintf(out, "sandbox '%s' is saved in '%s'\n", id, file);
 }
 
 static int save(struct cli *cli, const struct flags *f, const char *id, const char *request_id)

@@ -24,16 +24,16 @@ static void print_labels(FILE *out, size_t n, const struct sandferry_label *labe
 
 static void print_fields(struct cli *cli, const struct sandferry_sandbox *s)
 {
-    char memory[SIZE_TEXT_SIZE], created[TIME_TEXT_SIZE];
+    char memory[SIZE_TEXT_SIZE], cpus[SIZE_TEXT_SIZE], created[TIME_TEXT_SIZE];
 
     print_field(cli->out, "sandbox", "%s", s->id);
     print_field(cli->out, "state", "%s", sandferry_state_name(s->state));
     if (*s->problem != '\0')
         print_field(cli->out, "problem", "%s", s->problem);
     print_field(cli->out, "created", "%s", time_text(s->created_at_ns, created));
-    print_field(cli->out, "memory", "%s", size_text(s->memory_bytes, memory));
-    print_field(cli->out, "cpus", "%u", s->processors);
-    print_field(cli->out, "cpu model", "%s", s->cpu_model);
+    print_field(cli->out, "memory", "%s", memory_text(s->memory_bytes, memory));
+    print_field(cli->out, "cpus", "%s", cpus_text(s->processors, cpus));
+    print_field(cli->out, "cpu model", "%s", *s->cpu_model != '\0' ? s->cpu_model : "default");
     if (*s->image != '\0')
         print_field(cli->out, "image", "%s", s->image);
     if (*s->kernel_arguments != '\0')
@@ -125,10 +125,10 @@ static bool print_tree(struct cli *cli, const struct sandferry_sandbox *s, struc
 {
     struct sandferry_containers *containers = NULL;
     struct sandferry_processes *processes = NULL;
-    char memory[SIZE_TEXT_SIZE];
+    char memory[SIZE_TEXT_SIZE], cpus[SIZE_TEXT_SIZE];
 
-    print_line(cli, 0, "sandbox %s (%s, %s, %u cpus)", s->id, sandferry_state_name(s->state),
-               size_text(s->memory_bytes, memory), s->processors);
+    print_line(cli, 0, "sandbox %s (%s, memory %s, cpus %s)", s->id, sandferry_state_name(s->state),
+               memory_text(s->memory_bytes, memory), cpus_text(s->processors, cpus));
     bool ok = (!has_controller(s, "scsi") || print_disks(cli, s->id, err)) &&
               (!has_controller(s, "container") ||
                sandferry_container_list(cli->client, s->id, NULL, &containers, err)) &&

@@ -21,11 +21,10 @@ static void print_exit_codes(FILE *out)
 
 void help_program(FILE *out)
 {
-    fputs(
-        "Usage: sandferry [OPTION...] COMMAND [ARGUMENT...]\n\n"
-        "Saves running sandboxes, and brings them back to life elsewhere.\n\n"
-        "Commands:\n",
-        out);
+    fputs("Usage: sandferry [OPTION...] COMMAND [ARGUMENT...]\n\n"
+          "Saves running sandboxes, and brings them back to life elsewhere.\n\n"
+          "Commands:\n",
+          out);
     for (const struct command *const *c = commands; *c != NULL; c++)
         print_command(*c, out);
     fputs("\nOptions, before or after the command:\n", out);

@@ -159,6 +159,17 @@ const char *size_text(uint64_t bytes, char buffer[SIZE_TEXT_SIZE])
     return buffer;
 }
 
+const char *memory_text(uint64_t bytes, char buffer[SIZE_TEXT_SIZE])
+{
+    return bytes == 0 ? "default" : size_text(bytes, buffer);
+}
+
+const char *cpus_text(uint32_t n, char buffer[SIZE_TEXT_SIZE])
+{
+    snprintf(buffer, SIZE_TEXT_SIZE, "%u", n);
+    return n == 0 ? "default" : buffer;
+}
+
 void print_steps(FILE *out, size_t n, const struct sandferry_step *steps)
 {
     static const char *const heads[] = {"STEP", "TIME", NULL};

@@ -41,6 +41,9 @@ const char *time_text_ms(int64_t ns, char buffer[TIME_TEXT_SIZE]); /* with milli
 /* "512 MiB" */
 #define SIZE_TEXT_SIZE 32
 const char *size_text(uint64_t bytes, char buffer[SIZE_TEXT_SIZE]);
+/* What a sandbox was asked to have; 0: the daemon's default. */
+const char *memory_text(uint64_t bytes, char buffer[SIZE_TEXT_SIZE]);
+const char *cpus_text(uint32_t n, char buffer[SIZE_TEXT_SIZE]);
 
 /* The steps of a save or restore, with their sum. */
 void print_steps(FILE *out, size_t n, const struct sandferry_step *steps);
