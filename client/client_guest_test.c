@@ -1,0 +1,297 @@
+/* Each function of sandferry_guest.h against a server that notes what it was asked. */
+
+#include "sandferry_guest.h"
+
+#include "client_fixture.h"
+#include "sandferry/v1/container.pb-c.h"
+#include "sandferry/v1/disk.pb-c.h"
+#include "sandferry/v1/process.pb-c.h"
+
+/* ---- disks ---- */
+
+static Sandferry__V1__ScsiMount mount = SANDFERRY__V1__SCSI_MOUNT__INIT;
+static Sandferry__V1__ScsiMount *mounts[] = {&mount};
+static Sandferry__V1__ScsiDisk disk = SANDFERRY__V1__SCSI_DISK__INIT;
+
+static Sandferry__V1__ScsiDisk *a_disk(void)
+{
+    mount.partition = 1;
+    mount.stage = SANDFERRY__V1__SCSI_MOUNT_STAGE__SCSI_MOUNT_STAGE_MOUNTED;
+    mount.guest_path = (char *)"/m";
+    mount.refs = 2;
+    disk.slot = 67;
+    disk.host_path = (char *)"/d";
+    disk.stage = SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_ATTACHED;
+    disk.format = SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_QCOW2;
+    disk.n_mounts = 1;
+    disk.mounts = mounts;
+    return &disk;
+}
+
+static void is_that_disk(const struct sandferry_disk *d)
+{
+    ck_assert_uint_eq(d->slot, 67);
+    ck_assert_str_eq(d->host_path, "/d");
+    ck_assert_str_eq(sandferry_disk_stage_name(d->stage), "attached");
+    ck_assert_str_eq(sandferry_disk_format_name(d->format), "qcow2");
+    ck_assert_uint_eq(d->n_mounts, 1);
+    ck_assert_uint_eq(d->mounts[0]->partition, 1);
+    ck_assert_uint_eq(d->mounts[0]->refs, 2);
+    ck_assert_str_eq(d->mounts[0]->guest_path, "/m");
+    ck_assert_str_eq(sandferry_mount_stage_name(d->mounts[0]->stage), "mounted");
+}
+
+START_TEST(disk_add_says_all_that_it_was_told)
+{
+    const char *const options[] = {"noatime", "nodev"};
+    struct sandferry_disk_spec spec = SANDFERRY_DISK_SPEC_INIT;
+    Sandferry__V1__AddDiskResponse answer = SANDFERRY__V1__ADD_DISK_RESPONSE__INIT;
+    struct sandferry_disk_added *added;
+
+    spec.host_path = "/d";
+    spec.read_only = true;
+    spec.type = SANDFERRY_DISK_BLOCK_DEVICE;
+    spec.format = SANDFERRY_FORMAT_QCOW2;
+    spec.partition = 1;
+    spec.n_mount_options = 2;
+    spec.mount_options = options;
+    spec.ensure_filesystem = true;
+    spec.filesystem = "ext4";
+    spec.block_device = true;
+    answer.reservation_id = (char *)"r";
+    answer.guest_path = (char *)"/m";
+    answer.disk = a_disk();
+    fake_answer(fake, &answer.base);
+    OK(sandferry_disk_add(client, "web", &spec, NULL, &added, &err));
+    asked("AddDisk", "{\"sandboxId\":\"web\",\"hostPath\":\"/d\",\"readOnly\":true,"
+                     "\"type\":\"TYPE_PASS_THRU\",\"format\":\"FORMAT_QCOW2\",\"partition\":\"1\","
+                     "\"options\":[\"noatime\",\"nodev\"],\"ensureFilesystem\":true,"
+                     "\"filesystem\":\"ext4\",\"blockDevice\":true}");
+    ck_assert_str_eq(added->reservation_id, "r");
+    ck_assert_str_eq(added->guest_path, "/m");
+    is_that_disk(added->disk);
+    sandferry_disk_added_free(added);
+}
+END_TEST
+
+START_TEST(disk_list_and_remove)
+{
+    Sandferry__V1__ListDisksResponse answer = SANDFERRY__V1__LIST_DISKS_RESPONSE__INIT;
+    Sandferry__V1__ScsiReservation held = SANDFERRY__V1__SCSI_RESERVATION__INIT;
+    Sandferry__V1__ScsiReservation *all_held[] = {&held};
+    Sandferry__V1__ScsiDisk *all[] = {a_disk()};
+    struct sandferry_disks *list;
+
+    held.id = (char *)"r";
+    held.slot = 67;
+    held.partition = 1;
+    answer.n_disks = answer.n_reservations = 1;
+    answer.disks = all;
+    answer.reservations = all_held;
+    fake_answer(fake, &answer.base);
+    OK(sandferry_disk_list(client, "web", NULL, &list, &err));
+    asked("ListDisks", "{\"sandboxId\":\"web\"}");
+    ck_assert_uint_eq(list->n, 1);
+    is_that_disk(list->all[0]);
+    ck_assert_uint_eq(list->n_reservations, 1);
+    ck_assert_str_eq(list->reservations[0]->id, "r");
+    ck_assert_uint_eq(list->reservations[0]->slot, 67);
+    sandferry_disks_free(list);
+
+    OK(sandferry_disk_remove(client, "web", "r", NULL, &err));
+    asked("RemoveDisk", "{\"sandboxId\":\"web\",\"reservationId\":\"r\"}");
+}
+END_TEST
+
+/* ---- containers ---- */
+
+static Sandferry__V1__Container container = SANDFERRY__V1__CONTAINER__INIT;
+
+static Sandferry__V1__Container *a_container(void)
+{
+    container.container_id = (char *)"app";
+    container.pod_id = (char *)"p";
+    container.stage = SANDFERRY__V1__CONTAINER_STAGE__CONTAINER_STAGE_CREATED;
+    return &container;
+}
+
+START_TEST(container_create_says_all_that_it_was_told)
+{
+    const char *const args[] = {"/bin/app", "-v"}, *const env[] = {"A=1"};
+    struct sandferry_disk_spec layer = SANDFERRY_DISK_SPEC_INIT, scratch = layer, extra = layer;
+    const struct sandferry_disk_spec *const layers[] = {&layer};
+    const struct sandferry_disk_mount disks[] = {{&extra, "/data"}};
+    const struct sandferry_label ours[] = {{"k", "v"}};
+    struct sandferry_container_options o = SANDFERRY_CONTAINER_OPTIONS_INIT;
+    Sandferry__V1__CreateContainerResponse answer = SANDFERRY__V1__CREATE_CONTAINER_RESPONSE__INIT;
+    struct sandferry_container *c;
+
+    layer.host_path = "/l";
+    scratch.host_path = "/s";
+    extra.host_path = "/e";
+    o.pod_id = "p";
+    o.n_layers = 1;
+    o.layers = layers;
+    o.scratch = &scratch;
+    o.n_disks = 1;
+    o.disks = disks;
+    o.spec = "{}";
+    o.n_args = 2;
+    o.args = args;
+    o.n_env = 1;
+    o.env = env;
+    o.working_directory = "/w";
+    o.n_labels = 1;
+    o.labels = ours;
+    answer.container = a_container();
+    fake_answer(fake, &answer.base);
+    OK(sandferry_container_create(client, "web", "app", &o, &c, &err));
+    asked("CreateContainer",
+          "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"podId\":\"p\","
+          "\"layers\":[{\"hostPath\":\"/l\"}],\"scratch\":{\"hostPath\":\"/s\"},"
+          "\"disks\":[{\"disk\":{\"hostPath\":\"/e\"},\"destination\":\"/data\"}],"
+          "\"spec\":\"{}\",\"args\":[\"/bin/app\",\"-v\"],\"env\":[\"A=1\"],"
+          "\"workingDirectory\":\"/w\",\"labels\":[{\"key\":\"k\",\"value\":\"v\"}]}");
+    ck_assert_str_eq(c->id, "app");
+    ck_assert_str_eq(c->pod_id, "p");
+    ck_assert_int_eq(c->stage, SANDFERRY_CONTAINER_CREATED);
+    ck_assert_str_eq(c->rootfs_path, "");
+    sandferry_container_free(c);
+}
+END_TEST
+
+START_TEST(container_start_list_delete)
+{
+    Sandferry__V1__StartContainerResponse started = SANDFERRY__V1__START_CONTAINER_RESPONSE__INIT;
+    Sandferry__V1__ListContainersResponse answer = SANDFERRY__V1__LIST_CONTAINERS_RESPONSE__INIT;
+    Sandferry__V1__Container *all[] = {a_container()};
+    Sandferry__V1__Pod pod = SANDFERRY__V1__POD__INIT, *pods[] = {&pod};
+    struct sandferry_delete_options o = SANDFERRY_DELETE_OPTIONS_INIT;
+    struct sandferry_containers *list;
+
+    started.container = a_container();
+    fake_answer(fake, &started.base);
+    OK(sandferry_container_start(client, "web", "app", NULL, NULL, &err));
+    asked("StartContainer", "{\"sandboxId\":\"web\",\"containerId\":\"app\"}");
+
+    pod.pod_id = (char *)"p";
+    answer.n_containers = answer.n_pods = 1;
+    answer.containers = all;
+    answer.pods = pods;
+    fake_answer(fake, &answer.base);
+    OK(sandferry_container_list(client, "web", NULL, &list, &err));
+    asked("ListContainers", "{\"sandboxId\":\"web\"}");
+    ck_assert_uint_eq(list->n, 1);
+    ck_assert_str_eq(list->all[0]->id, "app");
+    ck_assert_uint_eq(list->n_pods, 1);
+    ck_assert_str_eq(list->pods[0], "p");
+    sandferry_containers_free(list);
+
+    o.force = true;
+    OK(sandferry_container_delete(client, "web", "app", &o, &err));
+    asked("DeleteContainer", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"force\":true}");
+}
+END_TEST
+
+/* ---- processes ---- */
+
+START_TEST(process_wait_signal_list)
+{
+    Sandferry__V1__WaitProcessResponse answer = SANDFERRY__V1__WAIT_PROCESS_RESPONSE__INIT;
+    Sandferry__V1__ListProcessesResponse both = SANDFERRY__V1__LIST_PROCESSES_RESPONSE__INIT;
+    Sandferry__V1__Process wire = SANDFERRY__V1__PROCESS__INIT, *all[] = {&wire};
+    struct sandferry_process_options o = SANDFERRY_PROCESS_OPTIONS_INIT;
+    struct sandferry_process *p;
+    struct sandferry_processes *list;
+
+    wire.container_id = (char *)"app";
+    wire.exec_id = (char *)"e1";
+    wire.stage = SANDFERRY__V1__PROCESS_STAGE__PROCESS_STAGE_TERMINATED;
+    wire.exit_code = 137;
+    wire.pid = 12;
+    answer.process = &wire;
+    fake_answer(fake, &answer.base);
+    o.exec_id = "e1";
+    OK(sandferry_process_wait(client, "web", "app", &o, &p, &err));
+    asked("WaitProcess", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"execId\":\"e1\"}");
+    ck_assert_uint_eq(p->exit_code, 137);
+    ck_assert_int_eq(p->pid, 12);
+    ck_assert_int_eq(p->stage, SANDFERRY_PROCESS_TERMINATED);
+    sandferry_process_free(p);
+
+    OK(sandferry_process_signal(client, "web", "app", 9, NULL, &err));
+    asked("SignalProcess", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"signal\":9}");
+
+    both.n_processes = 1;
+    both.processes = all;
+    fake_answer(fake, &both.base);
+    OK(sandferry_process_list(client, "web", NULL, NULL, &list, &err));
+    asked("ListProcesses", "{\"sandboxId\":\"web\"}");
+    ck_assert_uint_eq(list->n, 1);
+    ck_assert_str_eq(list->all[0]->exec_id, "e1");
+    sandferry_processes_free(list);
+}
+END_TEST
+
+static bool take_bytes(void *context, uint64_t offset, const void *data, size_t size, uint64_t lost)
+{
+    struct sf_text *t = context;
+    sf_text_add(t, "%llu+%llu:", (unsigned long long)offset, (unsigned long long)lost);
+    sf_text_add_bytes(t, data, size);
+    return true;
+}
+
+START_TEST(process_read_and_write_pass_bytes)
+{
+    Sandferry__V1__ReadOutputResponse some = SANDFERRY__V1__READ_OUTPUT_RESPONSE__INIT;
+    Sandferry__V1__WriteInputResponse taken = SANDFERRY__V1__WRITE_INPUT_RESPONSE__INIT;
+    struct sandferry_read_options o = SANDFERRY_READ_OPTIONS_INIT;
+    struct sandferry_write_options w = SANDFERRY_WRITE_OPTIONS_INIT;
+    SF_CLEANUP(sf_text_done) struct sf_text text = {0};
+    uint64_t offset;
+
+    some.offset = 10;
+    some.lost = 3;
+    some.data = (ProtobufCBinaryData){2, (uint8_t *)"ab"};
+    fake_answer(fake, &some.base);
+    some.offset = 12;
+    some.lost = 0;
+    fake_answer(fake, &some.base);
+    o.stream = SANDFERRY_STDERR;
+    o.offset = 7;
+    o.follow = true;
+    OK(sandferry_process_read(client, "web", "app", &o, take_bytes, &text, &err));
+    asked("ReadOutput", "{\"sandboxId\":\"web\",\"containerId\":\"app\","
+                        "\"stream\":\"OUTPUT_STREAM_STDERR\",\"offset\":\"7\",\"follow\":true}");
+    ck_assert_str_eq(text.data, "10+3:ab12+0:ab");
+
+    taken.offset = 4;
+    fake_answer(fake, &taken.base);
+    w.close = true;
+    OK(sandferry_process_write(client, "web", "app", "\0x", 2, &w, &offset, &err));
+    asked("WriteInput", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"data\":\"AHg=\","
+                        "\"close\":true}");
+    ck_assert_uint_eq(offset, 4);
+}
+END_TEST
+
+static Suite *guest_suite(void)
+{
+    Suite *suite = suite_create("client_guest");
+    TCase *cases = tcase_create("calls");
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, disk_add_says_all_that_it_was_told);
+    tcase_add_test(cases, disk_list_and_remove);
+    tcase_add_test(cases, container_create_says_all_that_it_was_told);
+    tcase_add_test(cases, container_start_list_delete);
+    tcase_add_test(cases, process_wait_signal_list);
+    tcase_add_test(cases, process_read_and_write_pass_bytes);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
+
+int main(void)
+{
+    return sf_suite_run(guest_suite());
+}
