@@ -55,6 +55,7 @@ static _Noreturn void run_child(job_run run, const void *request, int fd)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
     alarm(LIMIT_S);
     if (!run(request, &outcome) && outcome.code == SF_OK)
         outcome_fail(&outcome, SF_INTERNAL, "the agent gave no reason: report this");
