@@ -1,5 +1,6 @@
 #include "vm/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/suite.h"
@@ -42,11 +43,27 @@ START_TEST(cell)
 }
 END_TEST
 
+START_TEST(the_readme_shows_it)
+{
+    static char readme[65536], grid[4096];
+    FILE *file = fopen(README, "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_gt(fread(readme, 1, sizeof(readme) - 1, file), 0);
+    fclose(file);
+
+    file = fmemopen(grid, sizeof(grid), "w");
+    sf_machine_print(&vm_machine, file);
+    fclose(file);
+    ck_assert_msg(strstr(readme, grid) != NULL, "it should have:\n%s", grid);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("vm_state");
     TCase *cells = tcase_create("cells");
     tcase_add_loop_test(cells, cell, 0, VM_N_STATES * VM_N_EVENTS);
+    tcase_add_test(cells, the_readme_shows_it);
     suite_add_tcase(suite, cells);
     return sf_suite_run(suite);
 }
