@@ -168,7 +168,8 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(got, (7, b"out\n", b"err\n"))
 
     def test_what_cannot_be_made_says_why_and_leaves_nothing(self):
-        self.assertIn("/bin/nothing", self.create("no", ["/bin/nothing"], code=PRECONDITION).message)
+        why = self.create("no", ["/bin/nothing"], code=PRECONDITION).message
+        self.assertIn("/bin/nothing", why)
         self.assertIn("config.json", self.create("no", [], code=PRECONDITION, spec="{").message)
         self.create("no", ["/bin/sh"], code=PRECONDITION, layers=[MOUNTS + "none"])
         self.create("no", ["/bin/sh"], code=INVALID, layers=[])

@@ -1,4 +1,4 @@
-"""A virtual machine with the guest image, on QEMU alone: what the tests of the agent need of one."""
+"""A virtual machine with the guest image, on QEMU alone: what the tests of the agent need."""
 import json
 import os
 import shutil
@@ -17,8 +17,9 @@ class Machine:
         self.log = os.path.join(self.own, "console")
         command = [QEMU, "-machine", "pc-q35-7.2,memory-backend=ram", "-accel", "tcg,thread=multi",
                    "-cpu", "max", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none",
-                   "-no-reboot", "-object", "memory-backend-file,id=ram,size=512M,share=on,mem-path="
-                   + os.path.join(directory, "ram"),
+                   "-no-reboot",
+                   "-object", "memory-backend-file,id=ram,size=512M,share=on,mem-path=%s/ram"
+                   % directory,
                    "-kernel", os.path.join(image, "vmlinux"),
                    "-initrd", os.path.join(image, "initrd"),
                    "-append", "console=ttyS0 quiet panic=-1", "-serial", "file:" + self.log,

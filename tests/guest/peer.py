@@ -1,5 +1,5 @@
-"""The host's end of the channel (controllers/guest/channel.h), written anew from its description, so
-that the tests of the agent do not stand on the code that the agent is made of."""
+"""The host's end of the channel (controllers/guest/channel.h), written anew from its description,
+so that the tests of the agent do not stand on the code that the agent is made of."""
 import os
 import select
 import struct
@@ -131,7 +131,7 @@ class Peer:
     def take_output(self, output):
         key = (output.container_id, output.stream)
         have = self.at.output.setdefault(key, bytearray())
-        assert output.offset == len(have), "output at %d, %d was expected" % (output.offset, len(have))
+        assert output.offset == len(have), "output at %d, not %d" % (output.offset, len(have))
         assert output.container_id not in self.at.exits, "output after the end"
         have += output.data
         if output.closed:
@@ -158,7 +158,9 @@ class Peer:
         return number
 
     def tell_taken(self, key):
-        self.begin("output_taken", container_id=key[0], stream=key[1], offset=len(self.at.output[key]))
+        container, stream = key
+        offset = len(self.at.output[key])
+        self.begin("output_taken", container_id=container, stream=stream, offset=offset)
 
     def call(self, name, **fields):
         number = self.begin(name, **fields)
