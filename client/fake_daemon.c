@@ -33,6 +33,7 @@ struct fake {
     struct sf_error *error; /* the next call's; NULL: it succeeds */
     bool hang;
     char method[64], *request;
+    char seen_method[64], *seen_request;
     unsigned n_calls;
 };
 
@@ -77,15 +78,27 @@ static bool hang(struct fake *f, struct rpc_call *call, struct sf_error **err)
     return rpc_call_fail_cancelled(call, err);
 }
 
+/* The next answer, as a message of that type; NULL: there is none. */
+static ProtobufCMessage *next_answer(struct fake *f, const ProtobufCMessageDescriptor *type)
+{
+    ProtobufCMessage *m = NULL;
+    pthread_mutex_lock(&f->mutex);
+    if (f->given < f->n_answers) {
+        const struct sf_bytes *b = &f->answers[f->given++];
+        m = protobuf_c_message_unpack(type, NULL, b->size, b->data);
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return m;
+}
+
 static bool send_all(struct fake *f, struct rpc_call *call, struct sf_error **err)
 {
-    const ProtobufCMessageDescriptor *type = strcmp(f->method, "WatchEvents") == 0
+    const ProtobufCMessageDescriptor *type = strstr(rpc_call_method(call), "WatchEvents") != NULL
                                                  ? &sandferry__v1__watch_events_response__descriptor
                                                  : &sandferry__v1__read_output_response__descriptor;
+    ProtobufCMessage *m;
     bool ok = true;
-    while (ok && f->given < f->n_answers) {
-        const struct sf_bytes *b = &f->answers[f->given++];
-        ProtobufCMessage *m = protobuf_c_message_unpack(type, NULL, b->size, b->data);
+    while (ok && (m = next_answer(f, type)) != NULL) {
         ok = rpc_call_send(call, m, err);
         protobuf_c_message_free_unpacked(m, NULL);
     }
@@ -94,11 +107,9 @@ static bool send_all(struct fake *f, struct rpc_call *call, struct sf_error **er
 
 static void fill(struct fake *f, ProtobufCMessage *reply)
 {
-    if (f->given == f->n_answers)
-        return;
-    const struct sf_bytes *b = &f->answers[f->given++];
-    ProtobufCMessage *m = protobuf_c_message_unpack(reply->descriptor, NULL, b->size, b->data);
-    memcpy(reply, m, reply->descriptor->sizeof_message);
+    ProtobufCMessage *m = next_answer(f, reply->descriptor);
+    if (m != NULL)
+        memcpy(reply, m, reply->descriptor->sizeof_message);
     free(m);
 }
 
@@ -109,16 +120,18 @@ static bool handle(void *context, struct rpc_call *call, const ProtobufCMessage 
     pthread_mutex_lock(&f->mutex);
     note(f, call, request);
     bool hangs = f->hang;
-    bool fails = f->error != NULL && !hangs;
+    struct sf_error *error = hangs ? NULL : SF_STEAL(f->error);
     f->hang = false;
     pthread_mutex_unlock(&f->mutex);
 
     if (hangs)
         return hang(f, call, err);
-    if (reply == NULL && !send_all(f, call, err))
+    if (reply == NULL && !send_all(f, call, err)) {
+        sf_error_free(error);
         return false;
-    if (fails) {
-        *err = SF_STEAL(f->error);
+    }
+    if (error != NULL) {
+        *err = error;
         return false;
     }
     if (reply != NULL)
@@ -182,6 +195,7 @@ void fake_stop(struct fake *f)
     ck_assert_int_eq(system(command), 0);
     sf_error_free(f->error);
     free(f->request);
+    free(f->seen_request);
     free(f);
 }
 
@@ -199,6 +213,7 @@ const char *fake_directory(const struct fake *f)
 
 void fake_answer(struct fake *f, const ProtobufCMessage *message)
 {
+    pthread_mutex_lock(&f->mutex);
     if (f->given == f->n_answers)
         forget_answers(f);
     ck_assert_uint_lt(f->n_answers, ANSWERS_MAX);
@@ -206,41 +221,58 @@ void fake_answer(struct fake *f, const ProtobufCMessage *message)
     b->size = protobuf_c_message_get_packed_size(message);
     b->data = malloc(b->size + 1);
     protobuf_c_message_pack(message, b->data);
+    pthread_mutex_unlock(&f->mutex);
 }
 
 void fake_fail(struct fake *f, enum sf_code code, const char *message)
 {
+    pthread_mutex_lock(&f->mutex);
     sf_error_free(f->error);
     f->error = NULL;
     sf_fail(&f->error, code, "%s", message);
+    pthread_mutex_unlock(&f->mutex);
 }
 
 void fake_fail_detail(struct fake *f, enum sf_detail_kind kind, const char *subject,
                       const char *text)
 {
+    pthread_mutex_lock(&f->mutex);
     sf_fail_detail(&f->error, kind, subject, "%s", text);
+    pthread_mutex_unlock(&f->mutex);
 }
 
 void fake_hang(struct fake *f)
 {
+    pthread_mutex_lock(&f->mutex);
     f->hang = true;
+    pthread_mutex_unlock(&f->mutex);
 }
 
-/* ---- what has happened ---- */
+/* ---- what has happened; texts are copies, which only the test's thread touches ---- */
 
 const char *fake_method(struct fake *f)
 {
-    return f->method;
+    pthread_mutex_lock(&f->mutex);
+    memcpy(f->seen_method, f->method, sizeof(f->method));
+    pthread_mutex_unlock(&f->mutex);
+    return f->seen_method;
 }
 
 const char *fake_request(struct fake *f)
 {
-    return f->request != NULL ? f->request : "";
+    free(f->seen_request);
+    pthread_mutex_lock(&f->mutex);
+    f->seen_request = strdup(f->request != NULL ? f->request : "");
+    pthread_mutex_unlock(&f->mutex);
+    return f->seen_request;
 }
 
 unsigned fake_n_calls(struct fake *f)
 {
-    return f->n_calls;
+    pthread_mutex_lock(&f->mutex);
+    unsigned n = f->n_calls;
+    pthread_mutex_unlock(&f->mutex);
+    return n;
 }
 
 void fake_await_calls(struct fake *f, unsigned n)

@@ -207,10 +207,11 @@ static bool asks_for_help(size_t n, char *const *words)
 static int dispatch(struct cli *cli, size_t n, char *const *words)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    SF_CLEANUP(words_done) struct words none = {0};
     const struct option_set globals = {global_options, &cli->global};
     size_t used;
 
-    if (!options_parse(&globals, 1, n, words, true, NULL, &used, &err))
+    if (!options_parse(&globals, 1, n, words, true, &none, &used, &err))
         return cli_fail_usage(cli, NULL, err);
     n -= used;
     words += used;
