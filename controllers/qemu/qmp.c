@@ -70,7 +70,8 @@ static void take_event(struct qmp *q, const char *name, const json_t *data)
         q->ops.event(q->ops.context, name, data);
 }
 
-/* An answer that nobody waits for (its caller gave up) is dropped. */
+/* Gives it to the one who waits for it, whole: two threads may not count the references of one
+ * object. An answer that nobody waits for (its caller gave up) is dropped. */
 static void take_answer(struct qmp *q, json_t *object)
 {
     json_t *id = json_object_get(object, "id");
@@ -78,9 +79,18 @@ static void take_answer(struct qmp *q, json_t *object)
     pthread_mutex_lock(&q->mutex);
     if (json_is_integer(id) && (uint64_t)json_integer_value(id) == q->last_id &&
         q->answer == NULL) {
-        q->answer = json_incref(object);
+        q->answer = SF_STEAL(object);
         pthread_cond_broadcast(&q->cond);
     }
+    pthread_mutex_unlock(&q->mutex);
+    json_decref(object);
+}
+
+static void take_greeting(struct qmp *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->greeted = true;
+    pthread_cond_broadcast(&q->cond);
     pthread_mutex_unlock(&q->mutex);
 }
 
@@ -93,16 +103,12 @@ static void take_line(struct qmp *q, const char *line, size_t size)
         return;
     }
     const char *event = json_string_value(json_object_get(object, "event"));
-    if (event != NULL) {
+    if (event != NULL)
         take_event(q, event, json_object_get(object, "data"));
-    } else if (json_object_get(object, "QMP") != NULL) {
-        pthread_mutex_lock(&q->mutex);
-        q->greeted = true;
-        pthread_cond_broadcast(&q->cond);
-        pthread_mutex_unlock(&q->mutex);
-    } else {
-        take_answer(q, object);
-    }
+    else if (json_object_get(object, "QMP") != NULL)
+        take_greeting(q);
+    else
+        take_answer(q, SF_STEAL(object));
 }
 
 static void take_lines(struct qmp *q)
