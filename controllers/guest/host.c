@@ -14,14 +14,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "guest/channel.h"
+#include "guest/host_private.h"
 #include "snapshot/wire.h"
-#include "sandferry/v1/agent.pb-c.h"
 
 #define CALL_TIMEOUT_MS 30000
 #define QUIET_MS        2
 
-typedef Sandferry__V1__AgentMessage Message;
 typedef Sandferry__V1__AgentRequest Request;
 typedef Sandferry__V1__AgentReply Reply;
 typedef Sandferry__V1__AgentEvent Event;
@@ -40,50 +38,6 @@ struct waiter {
     uint64_t id;
     Message *answer; /* owned; NULL: not yet */
 };
-
-enum mode {
-    GO,     /* read and write */
-    DRAIN,  /* read all there is, write nothing */
-    HALTED, /* neither */
-};
-
-struct guest_host {
-    char *name;                /* owned */
-    struct dispatch *dispatch; /* borrowed */
-    guest_event_fn fn;
-    void *context;
-    int wake; /* eventfd: the thread has to look */
-    pthread_t thread;
-    bool running; /* there is a thread */
-
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t cond;   /* an answer, a mode or a problem has come */
-    struct channel *channel;
-    int fd; /* the connection; -1: none */
-    struct waiter *waiters;
-    uint64_t next_call_id;
-    enum mode mode;
-    bool drained_any; /* bytes have come since the drain began */
-    bool quiet, ending;
-    char *problem; /* owned; NULL: none. Nothing goes any more */
-    bool curable;  /* by a new connection */
-};
-
-/* ---- floors ---- */
-
-static void bytes_list_done(struct sf_bytes *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        sf_bytes_done(&list[i]);
-    free(list);
-}
-
-void guest_floors_done(struct guest_floors *f)
-{
-    bytes_list_done(f->unacknowledged, f->n_unacknowledged);
-    bytes_list_done(f->undelivered, f->n_undelivered);
-    *f = (struct guest_floors){0};
-}
 
 /* ---- making and ending ---- */
 
@@ -188,8 +142,7 @@ void guest_host_fail(struct guest_host *h, const char *why)
     wake_thread(h);
 }
 
-/* With the sandbox's lock held. No data: the conversation has ended. */
-static void deliver_event(void *context, const void *data, size_t size)
+void guest_host_deliver(void *context, const void *data, size_t size)
 {
     struct guest_host *h = context;
 
@@ -212,7 +165,7 @@ static void give_up(struct guest_host *h, const char *what)
     SF_CLEANUP(sf_freep)
     char *text = sf_format("the agent in the guest cannot be understood: %s", what);
     if (h->problem == NULL)
-        dispatch_post(h->dispatch, deliver_event, h, NULL, 0);
+        dispatch_post(h->dispatch, guest_host_deliver, h, NULL, 0);
     set_problem(h, text == NULL ? what : text);
 }
 
@@ -228,8 +181,7 @@ static void take_reply(struct guest_host *h, Message *message)
     sandferry__v1__agent_message__free_unpacked(message, NULL);
 }
 
-/* The caller's; NULL with *err: it makes no sense. */
-static Message *unpack(const void *data, size_t size, struct sf_error **err)
+Message *guest_host_unpack(const void *data, size_t size, struct sf_error **err)
 {
     Message *message = NULL;
 
@@ -244,7 +196,7 @@ static Message *unpack(const void *data, size_t size, struct sf_error **err)
 static void take_message(struct guest_host *h, const struct channel_message *m)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
-    Message *message = unpack(m->data, m->size, &err);
+    Message *message = guest_host_unpack(m->data, m->size, &err);
 
     if (message == NULL) {
         give_up(h, sf_error_message(err));
@@ -256,7 +208,7 @@ static void take_message(struct guest_host *h, const struct channel_message *m)
     }
     if (message->body_case != SANDFERRY__V1__AGENT_MESSAGE__BODY_EVENT)
         give_up(h, "neither a reply nor an event");
-    else if (!dispatch_post(h->dispatch, deliver_event, h, m->data, m->size))
+    else if (!dispatch_post(h->dispatch, guest_host_deliver, h, m->data, m->size))
         give_up(h, "no memory for an event");
     sandferry__v1__agent_message__free_unpacked(message, NULL);
 }
@@ -601,102 +553,4 @@ void guest_host_go_on(struct guest_host *h)
     pthread_mutex_lock(&h->mutex);
     set_mode(h, GO);
     pthread_mutex_unlock(&h->mutex);
-}
-
-/* ---- the state that travels ---- */
-
-struct collect {
-    struct sf_bytes *list;
-    size_t n, room;
-    bool broken;
-};
-
-static void collect_one(void *context, const void *data, size_t size)
-{
-    struct collect *c = context;
-
-    if (c->n == c->room || size == 0)
-        return;
-    if (sf_bytes_copy(&c->list[c->n], data, size))
-        c->n++;
-    else
-        c->broken = true;
-}
-
-static bool export_unacknowledged(struct guest_host *h, struct guest_floors *ret)
-{
-    size_t n = channel_n_unacknowledged(h->channel);
-    struct collect c = {.list = calloc(n + 1, sizeof(*c.list)), .room = n};
-
-    for (size_t i = 0; c.list != NULL && i < n; i++) {
-        struct channel_message m = channel_unacknowledged(h->channel, i);
-        collect_one(&c, m.data, m.size);
-    }
-    ret->unacknowledged = c.list;
-    ret->n_unacknowledged = c.n;
-    return c.list != NULL && !c.broken;
-}
-
-static bool export_undelivered(struct guest_host *h, struct guest_floors *ret)
-{
-    size_t n = dispatch_count(h->dispatch, deliver_event);
-    struct collect c = {.list = calloc(n + 1, sizeof(*c.list)), .room = n};
-
-    if (c.list != NULL)
-        dispatch_visit(h->dispatch, deliver_event, collect_one, &c);
-    ret->undelivered = c.list;
-    ret->n_undelivered = c.n;
-    return c.list != NULL && !c.broken;
-}
-
-bool guest_host_export(struct guest_host *h, struct guest_floors *ret, struct sf_error **err)
-{
-    *ret = (struct guest_floors){0};
-    pthread_mutex_lock(&h->mutex);
-    ret->next_call_id = h->next_call_id;
-    ret->last_sent = channel_last_sent(h->channel);
-    ret->last_received = channel_last_received(h->channel);
-    bool ok = export_unacknowledged(h, ret) && export_undelivered(h, ret);
-    pthread_mutex_unlock(&h->mutex);
-    if (ok)
-        return true;
-    guest_floors_done(ret);
-    return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-}
-
-static bool import_undelivered(struct guest_host *h, const struct sf_bytes *b,
-                               struct sf_error **err)
-{
-    Message *message = unpack(b->data, b->size, err);
-
-    if (message == NULL)
-        return false;
-    bool is_event = message->body_case == SANDFERRY__V1__AGENT_MESSAGE__BODY_EVENT;
-    sandferry__v1__agent_message__free_unpacked(message, NULL);
-    if (!is_event)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "what was not delivered is no event");
-    return dispatch_post(h->dispatch, deliver_event, h, b->data, b->size) ||
-           sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-}
-
-bool guest_host_import(struct guest_host *h, const struct guest_floors *floors,
-                       struct sf_error **err)
-{
-    struct channel_message *list = calloc(floors->n_unacknowledged + 1, sizeof(*list));
-    if (list == NULL)
-        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    for (size_t i = 0; i < floors->n_unacknowledged; i++)
-        list[i] = (struct channel_message){floors->unacknowledged[i].data,
-                                           floors->unacknowledged[i].size};
-    bool ok = channel_import(h->channel, floors->last_sent, floors->last_received, list,
-                             floors->n_unacknowledged);
-    free(list);
-    if (!ok || floors->next_call_id == 0 || floors->next_call_id > UINT64_MAX / 2)
-        return sf_fail(err, SF_INVALID_ARGUMENT,
-                       "the numbers of the conversation with the agent cannot be");
-    h->next_call_id = floors->next_call_id;
-    for (size_t i = 0; i < floors->n_undelivered; i++)
-        if (!import_undelivered(h, &floors->undelivered[i], err))
-            return false;
-    return true;
 }
