@@ -90,7 +90,8 @@ bool result_finish(void *outermost, struct sf_error **err)
     if (!header_of(outermost)->broken)
         return true;
     result_free(outermost);
-    return sf_fail(err, SF_RESOURCE_EXHAUSTED, "out of memory");
+    sf_fail(err, SF_RESOURCE_EXHAUSTED, "out of memory");
+    return false;
 }
 
 bool result_give(void *outermost, void **ret, struct sf_error **err)

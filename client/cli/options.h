@@ -39,7 +39,7 @@ enum option_kind {
 
 /* Where the value goes; does not compile if the member has another type. */
 #define OPTION_AT(kind, type, member, of)                                                          \
-    (kind), offsetof(type, member) + 0 * sizeof(_Generic(((type *)0)->member, of : 1))
+    (kind), offsetof(type, member) + _Generic(((type *)0)->member, of : 0u)
 #define OPTION_FLAG(type, member)     OPTION_AT(OPTION_IS_FLAG, type, member, bool)
 #define OPTION_TEXT(type, member)     OPTION_AT(OPTION_IS_TEXT, type, member, const char *)
 #define OPTION_WORDS(type, member)    OPTION_AT(OPTION_IS_WORDS, type, member, struct words)
