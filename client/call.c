@@ -51,8 +51,8 @@ bool call_channel_new(const char *address, const struct call_tls *tls, struct ca
                       struct sf_error **err)
 {
     if (strncmp(address, "unix:", 5) != 0 && strrchr(address, ':') == NULL)
-        return sf_fail(err, SF_INVALID_ARGUMENT,
-                       "'%s' is no address; use unix:/path or host:port", address);
+        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' is no address; use unix:/path or host:port",
+                       address);
     struct call_channel *channel = calloc(1, sizeof(*channel));
     if (channel == NULL || (channel->address = strdup(address)) == NULL) {
         free(channel);
@@ -63,18 +63,23 @@ bool call_channel_new(const char *address, const struct call_tls *tls, struct ca
     grpc_init();
     grpc_channel_credentials *credentials = make_credentials(tls);
     grpc_arg args[] = {
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.max_receive_message_length",
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.max_receive_message_length",
          .value.integer = MESSAGE_MAX},
         {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.max_metadata_size", .value.integer = 65536},
         {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.enable_http_proxy", .value.integer = 0},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.use_local_subchannel_pool", .value.integer = 1},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.use_local_subchannel_pool",
+         .value.integer = 1},
         {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.enable_retries", .value.integer = 0},
-        {.type = GRPC_ARG_STRING, .key = (char *)"grpc.ssl_target_name_override",
-         .value.string = (char *)(uintptr_t)(tls != NULL && tls->server_name != NULL ? tls->server_name : "")},
+        {.type = GRPC_ARG_STRING,
+         .key = (char *)"grpc.ssl_target_name_override",
+         .value.string =
+             (char *)(uintptr_t)(tls != NULL && tls->server_name != NULL ? tls->server_name : "")},
     };
     size_t n = sizeof(args) / sizeof(args[0]);
-    grpc_channel_args list = {
-        .num_args = tls != NULL && tls->server_name != NULL ? n : n - 1, .args = args};
+    grpc_channel_args list = {.num_args = tls != NULL && tls->server_name != NULL ? n : n - 1,
+                              .args = args};
     channel->core = grpc_channel_create(address, credentials, &list);
     grpc_channel_credentials_release(credentials);
     *ret = channel;
@@ -166,9 +171,8 @@ static void call_begin(struct call *call, struct call_channel *channel, const ch
     grpc_metadata_array_init(&call->initial);
     grpc_metadata_array_init(&call->trailing);
     grpc_slice path = grpc_slice_from_copied_string(method);
-    call->core =
-        grpc_channel_create_call(channel->core, NULL, GRPC_PROPAGATE_DEFAULTS, call->queue, path,
-                                 NULL, deadline_in(timeout_ms), NULL);
+    call->core = grpc_channel_create_call(channel->core, NULL, GRPC_PROPAGATE_DEFAULTS, call->queue,
+                                          path, NULL, deadline_in(timeout_ms), NULL);
     grpc_slice_unref(path);
     pthread_mutex_lock(&channel->lock);
     channel->under_way = call->core;
@@ -199,8 +203,8 @@ static bool do_batch(struct call *call, const grpc_op *ops, size_t n)
     RELEASE(tag);
     if (grpc_call_start_batch(call->core, ops, n, tag, NULL) != GRPC_CALL_OK)
         return false;
-    grpc_event event = grpc_completion_queue_pluck(call->queue, tag,
-                                                   gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    grpc_event event =
+        grpc_completion_queue_pluck(call->queue, tag, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     ACQUIRE(tag);
     return event.success != 0;
 }
@@ -227,8 +231,8 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, grpc_byt
     }
     grpc_slice slice = grpc_byte_buffer_reader_readall(&reader);
     grpc_byte_buffer_reader_destroy(&reader);
-    if (sf_wire_check(type, GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice),
-                      &sf_wire_request, err)) {
+    if (sf_wire_check(type, GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice), &sf_wire_request,
+                      err)) {
         message = protobuf_c_message_unpack(type, NULL, GRPC_SLICE_LENGTH(slice),
                                             GRPC_SLICE_START_PTR(slice));
         if (message == NULL)

@@ -1,11 +1,12 @@
 /*
- * Unix sockets, accepted here and not by the core: its own listener dies for ever when a process
+ * Connections are accepted here and not by the core: its own listener dies for ever when a process
  * runs out of descriptors, takes a live server's socket away, and cannot tell who connects.
  */
 #include "rpc/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,9 @@
 #define LISTENERS_MAX 8
 
 struct listener {
-    char *path, *lock_path;
+    char *path, *lock_path; /* of a unix socket; NULL: TCP */
     int fd, lock_fd;
+    bool tls;
 };
 
 struct rpc_acceptor {
@@ -34,14 +36,13 @@ struct rpc_acceptor {
     int *watched; /* a second descriptor of each connection, to see when its peer goes */
     unsigned n_watched;
     int wake, spare;
-    void (*take)(void *context, int fd);
+    rpc_take take;
     void *context;
     pthread_t thread;
     bool started;
 };
 
-struct rpc_acceptor *rpc_acceptor_new(unsigned max_connections,
-                                      void (*take)(void *context, int fd), void *context)
+struct rpc_acceptor *rpc_acceptor_new(unsigned max_connections, rpc_take take, void *context)
 {
     struct rpc_acceptor *a = calloc(1, sizeof(*a));
 
@@ -64,12 +65,15 @@ static bool lock_socket(struct listener *l, struct sf_error **err)
         struct stat held, named;
         l->lock_fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (l->lock_fd < 0)
-            return sf_fail(err, SF_FAILED_PRECONDITION, "'%s': %s; make its directory, or choose "
-                           "another --listen", l->lock_path, strerror(errno));
+            return sf_fail(err, SF_FAILED_PRECONDITION,
+                           "'%s': %s; make its directory, or choose "
+                           "another --listen",
+                           l->lock_path, strerror(errno));
         if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
             return sf_fail(err, SF_FAILED_PRECONDITION,
                            "socket '%s' is in use by a running server; stop it, or choose another "
-                           "--listen", l->path);
+                           "--listen",
+                           l->path);
         if (fstat(l->lock_fd, &held) == 0 && stat(l->lock_path, &named) == 0 &&
             held.st_ino == named.st_ino)
             return true;
@@ -88,13 +92,15 @@ static bool bind_socket(struct listener *l, struct sf_error **err)
                        l->path, sizeof(address.sun_path) - 1);
     strcpy(address.sun_path, l->path);
     if (lstat(l->path, &there) == 0 && !S_ISSOCK(there.st_mode))
-        return sf_fail(err, SF_FAILED_PRECONDITION, "'%s' is there and is no socket; not removing "
-                       "it", l->path);
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "'%s' is there and is no socket; not removing "
+                       "it",
+                       l->path);
     unlink(l->path); /* of a server that is dead: we have its lock */
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (l->fd < 0 || fchmod(l->fd, 0600) < 0 ||
-        bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(l->path, 0600) < 0 || listen(l->fd, 128) < 0)
+        bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(l->path, 0600) < 0 ||
+        listen(l->fd, 128) < 0)
         return sf_fail(err, SF_FAILED_PRECONDITION, "socket '%s': %s", l->path, strerror(errno));
     return true;
 }
@@ -104,15 +110,95 @@ bool rpc_acceptor_listen(struct rpc_acceptor *a, const char *path, struct sf_err
     if (a->n_listeners == LISTENERS_MAX)
         return sf_fail(err, SF_INVALID_ARGUMENT, "at most %d sockets", LISTENERS_MAX);
     struct listener *l = &a->listeners[a->n_listeners++];
-    *l = (struct listener){.path = strdup(path), .lock_path = sf_format("%s.lock", path), .fd = -1,
-                           .lock_fd = -1};
+    *l = (struct listener){
+        .path = strdup(path), .lock_path = sf_format("%s.lock", path), .fd = -1, .lock_fd = -1};
     if (l->path == NULL || l->lock_path == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     return lock_socket(l, err) && bind_socket(l, err);
 }
 
-static bool peer_may(int fd)
+/* ---- TCP ---- */
+
+static int bind_tcp(const struct addrinfo *to)
 {
+    int fd = socket(to->ai_family, to->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->ai_protocol);
+    int one = 1, zero = 0;
+
+    if (fd < 0)
+        return -1;
+    /* A port that is left over may be taken, but never one that is in use. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &zero, sizeof(zero));
+    if (bind(fd, to->ai_addr, to->ai_addrlen) == 0 && listen(fd, 128) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    char port[8] = "0";
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) == 0)
+        getnameinfo((struct sockaddr *)&address, size, NULL, 0, port, sizeof(port), NI_NUMERICSERV);
+    return atoi(port);
+}
+
+/* "host:port", "[::1]:port". */
+static bool split(const char *address, char *host, size_t room, const char **ret_port)
+{
+    const char *colon = strrchr(address, ':');
+    size_t size = colon != NULL ? (size_t)(colon - address) : 0;
+
+    if (size == 0 || size >= room)
+        return false;
+    if (address[0] == '[' && address[size - 1] == ']') {
+        address++;
+        size -= 2;
+    }
+    memcpy(host, address, size);
+    host[size] = '\0';
+    *ret_port = colon + 1;
+    return true;
+}
+
+bool rpc_acceptor_listen_tcp(struct rpc_acceptor *a, const char *address, bool tls, int *ret_port,
+                             struct sf_error **err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    const char *port;
+    char host[256];
+
+    if (!split(address, host, sizeof(host), &port))
+        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' is no address; use unix:/path or host:port",
+                       address);
+    int wrong = getaddrinfo(host, port, &hints, &found);
+    if (wrong != 0)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s': %s", address, gai_strerror(wrong));
+    int fd = a->n_listeners < LISTENERS_MAX ? bind_tcp(found) : -1;
+    freeaddrinfo(found);
+    if (fd < 0)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "cannot listen on '%s': %s; see whether another server does", address,
+                       strerror(errno));
+    a->listeners[a->n_listeners++] = (struct listener){.fd = fd, .lock_fd = -1, .tls = tls};
+    if (ret_port != NULL)
+        *ret_port = port_of(fd);
+    return true;
+}
+
+/* ---- Connections ---- */
+
+static bool peer_may(const struct listener *l, int fd)
+{
+    if (l->path == NULL)
+        return true; /* its certificate tells, or nobody asked for one */
+
     struct ucred peer;
     socklen_t size = sizeof(peer);
 
@@ -135,22 +221,22 @@ static void turn_away(struct rpc_acceptor *a, int listener)
     sf_warning("rpc: no descriptor is left, turned away a connection, continuing");
 }
 
-static void accept_one(struct rpc_acceptor *a, int listener)
+static void accept_one(struct rpc_acceptor *a, const struct listener *l)
 {
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE)
-            turn_away(a, listener);
+            turn_away(a, l->fd);
         return;
     }
-    int watch = a->n_watched < a->max_connections && peer_may(fd)
-                    ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int watch =
+        a->n_watched < a->max_connections && peer_may(l, fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     if (watch < 0) {
         close(fd);
         return;
     }
     a->watched[a->n_watched++] = watch;
-    a->take(a->context, fd);
+    a->take(a->context, fd, l->tls);
 }
 
 static void forget_gone(struct rpc_acceptor *a, const struct pollfd *fds)
@@ -183,7 +269,7 @@ static void *accept_all(void *argument)
         forget_gone(a, fds + first);
         for (unsigned i = 0; i < a->n_listeners; i++)
             if (fds[1 + i].revents != 0)
-                accept_one(a, a->listeners[i].fd);
+                accept_one(a, &a->listeners[i]);
     }
     free(fds);
     return NULL;
@@ -210,10 +296,10 @@ void rpc_acceptor_free(struct rpc_acceptor *a)
         pthread_join(a->thread, NULL);
     for (unsigned i = 0; i < a->n_listeners; i++) {
         struct listener *l = &a->listeners[i];
-        if (l->fd >= 0)
+        if (l->fd >= 0 && l->path != NULL) {
             unlink(l->path);
-        if (l->fd >= 0)
             unlink(l->lock_path); /* while it is locked: see lock_socket() */
+        }
         close_fd(l->fd);
         close_fd(l->lock_fd);
         free(l->path);

@@ -12,7 +12,8 @@
 #include "base/clock.h"
 #include "snapshot/wire.h"
 
-#define FROM_OP(op, member) ((struct rpc_call *)(void *)((char *)(op) - offsetof(struct rpc_call, member)))
+#define FROM_OP(op, member)                                                                        \
+    ((struct rpc_call *)(void *)((char *)(op)-offsetof(struct rpc_call, member)))
 
 static void call_unref(struct rpc_call *call)
 {

@@ -62,7 +62,8 @@ LIST_HEAD(rpc_call_list, rpc_call);
 
 /* ---- pool.c: threads that run handlers ---- */
 struct rpc_pool;
-struct rpc_pool *rpc_pool_new(unsigned threads, unsigned max_queued, void (*run)(struct rpc_call *));
+struct rpc_pool *rpc_pool_new(unsigned threads, unsigned max_queued,
+                              void (*run)(struct rpc_call *));
 bool rpc_pool_add(struct rpc_pool *pool, struct rpc_call *call); /* false: no room */
 void rpc_pool_free(struct rpc_pool *pool);                       /* waits for all */
 
@@ -75,13 +76,24 @@ void rpc_queue_free(struct rpc_queue *queue); /* drains it */
 /* Call before anything that gives @op to the core: TSan does not see into it. */
 void rpc_op_begins(struct rpc_op *op);
 
-/* ---- accept.c: unix sockets ---- */
+/* ---- accept.c: connections ---- */
 struct rpc_acceptor;
-struct rpc_acceptor *rpc_acceptor_new(unsigned max_connections,
-                                      void (*take)(void *context, int fd), void *context);
+typedef void (*rpc_take)(void *context, int fd, bool tls); /* fd is given away */
+struct rpc_acceptor *rpc_acceptor_new(unsigned max_connections, rpc_take take, void *context);
 bool rpc_acceptor_listen(struct rpc_acceptor *a, const char *path, struct sf_error **err);
+bool rpc_acceptor_listen_tcp(struct rpc_acceptor *a, const char *address, bool tls, int *ret_port,
+                             struct sf_error **err);
 bool rpc_acceptor_start(struct rpc_acceptor *a, struct sf_error **err);
 void rpc_acceptor_free(struct rpc_acceptor *a); /* stops; removes the sockets */
+
+/* ---- relay.c: TLS, between the network and the core ---- */
+struct rpc_relay;
+/* @take: gets the core's end of each connection whose peer has shown a good certificate. */
+struct rpc_relay *rpc_relay_new(const struct rpc_tls *tls, unsigned max_connections, rpc_take take,
+                                void *context, struct sf_error **err);
+bool rpc_relay_start(struct rpc_relay *relay, struct sf_error **err);
+void rpc_relay_add(struct rpc_relay *relay, int fd); /* fd is given away; any thread */
+void rpc_relay_free(struct rpc_relay *relay);        /* stops; closes all */
 
 /* ---- status.c ---- */
 /* Trailing metadata for an error; *@ret_metadata's value is a slice to unref. */

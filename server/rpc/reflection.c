@@ -167,7 +167,8 @@ static void collect(const struct files *files, const struct file *file, bool see
     if (seen[at])
         return;
     seen[at] = true;
-    list[(*n)++] = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)file->data, .len = file->size};
+    list[(*n)++] =
+        (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)file->data, .len = file->size};
     for (size_t i = 0; i < file->parsed->n_dependency; i++) {
         const struct file *import = by_name(files, file->parsed->dependency[i]);
         if (import != NULL)

@@ -41,11 +41,11 @@ struct rpc_method {
 };
 
 struct rpc_options {
-    size_t max_message_bytes;     /* 0: 16 MiB */
-    unsigned short_workers;       /* 0: 4 */
-    unsigned long_workers;        /* 0: 64; calls beyond it are refused with RESOURCE_EXHAUSTED */
-    unsigned max_queued;          /* 0: 256; waiting short calls */
-    unsigned max_connections;     /* 0: 1024; unix sockets */
+    size_t max_message_bytes; /* 0: 16 MiB */
+    unsigned short_workers;   /* 0: 4 */
+    unsigned long_workers;    /* 0: 64; calls beyond it are refused with RESOURCE_EXHAUSTED */
+    unsigned max_queued;      /* 0: 256; waiting short calls */
+    unsigned max_connections; /* 0: 1024; unix sockets */
     /* For each request that was taken apart, after it was answered; one log line. May be NULL. */
     void (*done)(const char *method, const ProtobufCMessage *request, const struct sf_error *err,
                  int64_t duration_ns);
@@ -66,7 +66,8 @@ bool rpc_server_add_service(struct rpc_server *server, const ProtobufCServiceDes
                             const struct rpc_method *methods, const uint8_t *files,
                             size_t files_size, struct sf_error **err);
 
-/* TLS for TCP: PEM texts. Clients must present a certificate that @client_ca_pem signed. */
+/* TLS for TCP: PEM texts. Clients must present a certificate that @client_ca_pem signed. One for
+ * all TCP addresses of a server: the first that is given. */
 struct rpc_tls {
     const char *certificate_pem, *key_pem, *client_ca_pem;
 };
@@ -100,14 +101,16 @@ void rpc_shutdown(void);
 /* ---- For handlers; any thread while the handler runs. ---- */
 
 bool rpc_call_cancelled(const struct rpc_call *call); /* by caller, deadline, drain */
-int64_t rpc_call_deadline_ns(const struct rpc_call *call); /* sf_clock_monotonic_ns(); INT64_MAX: none */
+int64_t
+rpc_call_deadline_ns(const struct rpc_call *call); /* sf_clock_monotonic_ns(); INT64_MAX: none */
 const char *rpc_call_method(const struct rpc_call *call); /* "/sandferry.v1.SandboxService/..." */
 
 /* Send one message of a stream; waits for flow control. False: the caller is gone. */
 bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct sf_error **err);
 
 /* @fn is called once when the call is cancelled, or at once if it is; from any thread; must be
- * short. Taken back when the handler returns, or with fn NULL (then fn is not under way any more). */
+ * short. Taken back when the handler returns, or with fn NULL (then fn is not under way any more).
+ */
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *context), void *context);
 
 /* CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE (drain), as it is. Return: false. */

@@ -24,6 +24,7 @@ struct rpc_server {
     struct rpc_queue *queue;
     struct rpc_pool *short_pool, *long_pool;
     struct rpc_acceptor *acceptor;
+    struct rpc_relay *relay; /* NULL: no TLS */
     struct rpc_service_entry *services;
     size_t n_services;
     struct rpc_method_entry *methods;
@@ -173,23 +174,18 @@ bool rpc_server_add_service(struct rpc_server *server, const ProtobufCServiceDes
 
 /* ---- Ports ---- */
 
-static void take_connection(void *context, int fd)
+static void take_connection(void *context, int fd, bool tls)
 {
     struct rpc_server *server = context;
+    if (tls) { /* it comes back, from the relay, as a plain one */
+        rpc_relay_add(server->relay, fd);
+        return;
+    }
+
     grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
 
     grpc_server_add_channel_from_fd(server->core, fd, plain);
     grpc_server_credentials_release(plain);
-}
-
-static grpc_server_credentials *tls_credentials(const struct rpc_tls *tls)
-{
-    grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key_pem,
-                                       .cert_chain = tls->certificate_pem};
-
-    return grpc_ssl_server_credentials_create_ex(
-        tls->client_ca_pem, &pair, 1, GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY,
-        NULL);
 }
 
 bool rpc_server_listen(struct rpc_server *server, const char *address, const struct rpc_tls *tls,
@@ -197,27 +193,18 @@ bool rpc_server_listen(struct rpc_server *server, const char *address, const str
 {
     if (strncmp(address, "unix:", 5) == 0)
         return rpc_acceptor_listen(server->acceptor, address + 5, err);
-    if (strrchr(address, ':') == NULL)
-        return sf_fail(err, SF_INVALID_ARGUMENT,
-                       "'%s' is no address; use unix:/path or host:port", address);
     if (tls == NULL && !insecure)
         return sf_fail(err, SF_INVALID_ARGUMENT,
                        "'%s': TCP needs a certificate, its key and a CA for clients; give all "
-                       "three, or use a unix socket", address);
-
-    grpc_server_credentials *credentials =
-        tls != NULL ? tls_credentials(tls) : grpc_insecure_server_credentials_create();
-    int port = credentials != NULL ? grpc_server_add_http2_port(server->core, address, credentials)
-                                   : 0;
-    if (credentials != NULL)
-        grpc_server_credentials_release(credentials);
-    if (port == 0)
-        return sf_fail(err, SF_FAILED_PRECONDITION,
-                       "cannot listen on '%s'; see whether another server does, and whether the "
-                       "certificate and its key are PEM files that fit together", address);
-    if (ret_port != NULL)
-        *ret_port = port;
-    return true;
+                       "three, or use a unix socket",
+                       address);
+    if (tls != NULL && server->relay == NULL) {
+        server->relay =
+            rpc_relay_new(tls, server->options.max_connections, take_connection, server, err);
+        if (server->relay == NULL)
+            return false;
+    }
+    return rpc_acceptor_listen_tcp(server->acceptor, address, tls != NULL, ret_port, err);
 }
 
 /* ---- Begin ---- */
@@ -228,21 +215,32 @@ static grpc_server *new_core(size_t max_message)
     grpc_resource_quota_resize(quota, max_message * 8);
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.so_reuseport", .value.integer = 0},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.max_concurrent_streams", .value.integer = 256},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.max_receive_message_length",
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.max_concurrent_streams",
+         .value.integer = 256},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.max_receive_message_length",
          .value.integer = (int)max_message},
         /* Identity only: a compressed message is unpacked before its size is looked at. */
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.compression_enabled_algorithms_bitset",
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.compression_enabled_algorithms_bitset",
          .value.integer = 1},
         {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.keepalive_time_ms", .value.integer = 30000},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.keepalive_timeout_ms", .value.integer = 10000},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.http2.max_pings_without_data", .value.integer = 0},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.http2.min_ping_interval_without_data_ms",
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.keepalive_timeout_ms",
          .value.integer = 10000},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.server_handshake_timeout_ms",
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.http2.max_pings_without_data",
+         .value.integer = 0},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.http2.min_ping_interval_without_data_ms",
+         .value.integer = 10000},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.server_handshake_timeout_ms",
          .value.integer = 10000},
         {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.max_metadata_size", .value.integer = 65536},
-        {.type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
          .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
     };
     grpc_channel_args list = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
@@ -303,7 +301,8 @@ bool rpc_server_start(struct rpc_server *server, struct sf_error **err)
     server->started = true;
     for (int i = 0; i < EXPECTED_CALLS; i++)
         rpc_call_expect(server);
-    return rpc_acceptor_start(server->acceptor, err);
+    return (server->relay == NULL || rpc_relay_start(server->relay, err)) &&
+           rpc_acceptor_start(server->acceptor, err);
 }
 
 /* ---- Calls ---- */
@@ -353,9 +352,8 @@ static void cancel_calls(struct rpc_server *server, unsigned with_flags)
     struct rpc_call *call;
 
     LIST_FOREACH(call, &server->calls, listed)
-        if (with_flags == 0 ||
-            (call->method != NULL && (call->method->method.flags & with_flags) != 0))
-            rpc_call_cancel(call, true);
+    if (with_flags == 0 || (call->method != NULL && (call->method->method.flags & with_flags) != 0))
+        rpc_call_cancel(call, true);
 }
 
 static void wait_calls(struct rpc_server *server, int64_t until_ns)
@@ -402,6 +400,7 @@ void rpc_server_free(struct rpc_server *server)
         return;
     rpc_server_drain(server, 0);
     rpc_acceptor_free(server->acceptor);
+    rpc_relay_free(server->relay);
     rpc_pool_free(server->short_pool);
     rpc_pool_free(server->long_pool);
     if (!server->started) { /* the core wants to be shut down all the same */
