@@ -6,8 +6,8 @@
  * includes it; what holds for every function is said at the head of that file.
  *
  * Each function here also fails with SF_NOT_FOUND (no such sandbox, container, process or
- * reservation; the message says which) and SF_FAILED_PRECONDITION (the sandbox does not run, or is
- * held by a save).
+ * reservation; the message says which), and each that changes something with SF_FAILED_PRECONDITION
+ * (the sandbox does not run, or is held by a save). Those that only look work on a held one too.
  */
 
 #include "sandferry.h"
@@ -21,16 +21,16 @@ extern "C" {
  * ============================================================================================ */
 
 enum sandferry_disk_type {
-    SANDFERRY_DISK_AS_FOUND = 0,
-    SANDFERRY_DISK_FILE = 1,
-    SANDFERRY_DISK_BLOCK_DEVICE = 2,
+    SANDFERRY_DISK_AS_FOUND = 0,     /**< the daemon looks what the path is */
+    SANDFERRY_DISK_FILE = 1,         /**< a file; anything else is refused */
+    SANDFERRY_DISK_BLOCK_DEVICE = 2, /**< a block device; anything else is refused */
 };
 enum sandferry_disk_format {
     SANDFERRY_FORMAT_UNSPECIFIED = 0, /**< raw */
-    SANDFERRY_FORMAT_RAW = 1,
-    SANDFERRY_FORMAT_QCOW2 = 2,
-    SANDFERRY_FORMAT_VPC = 3,
-    SANDFERRY_FORMAT_VHDX = 4,
+    SANDFERRY_FORMAT_RAW = 1,         /**< the disk's bytes */
+    SANDFERRY_FORMAT_QCOW2 = 2,       /**< QEMU's own */
+    SANDFERRY_FORMAT_VPC = 3,         /**< Connectix, Microsoft: .vhd */
+    SANDFERRY_FORMAT_VHDX = 4,        /**< Hyper-V */
 };
 enum sandferry_disk_stage {
     SANDFERRY_DISK_RESERVED = 0, /**< a slot is set aside; the VM does not have the disk */
@@ -130,7 +130,13 @@ bool sandferry_disk_remove(struct sandferry *client, const char *sandbox,
                            const char *reservation_id, const struct sandferry_call_options *options,
                            struct sf_error **err);
 
-/** @ret: sandferry_disks_free(). */
+/**
+ * sandferry_disk_list() - all disks of a sandbox, with their mounts, and who holds them
+ * @ret: sandferry_disks_free()
+ *
+ * Also those that came with containers. None is no error. Can be asked while the sandbox is held by
+ * a save, and shows it as it was saved.
+ */
 bool sandferry_disk_list(struct sandferry *client, const char *sandbox,
                          const struct sandferry_call_options *options, struct sandferry_disks **ret,
                          struct sf_error **err);
@@ -142,12 +148,13 @@ bool sandferry_disk_list(struct sandferry *client, const char *sandbox,
 enum sandferry_container_stage {
     SANDFERRY_CONTAINER_NOT_CREATED = 0, /**< recorded; the guest does not know of it */
     SANDFERRY_CONTAINER_CREATED = 1,     /**< its init process waits to be started */
-    SANDFERRY_CONTAINER_RUNNING = 2,
-    SANDFERRY_CONTAINER_STOPPED = 3, /**< its init process has ended */
-    SANDFERRY_CONTAINER_INVALID = 4, /**< could not be made or started: only a delete helps */
+    SANDFERRY_CONTAINER_RUNNING = 2,     /**< its init process has been started */
+    SANDFERRY_CONTAINER_STOPPED = 3,     /**< its init process has ended */
+    SANDFERRY_CONTAINER_INVALID = 4,     /**< could not be made or started: only a delete helps */
 };
 const char *sandferry_container_stage_name(enum sandferry_container_stage stage); /**< static */
 
+/** One container. New fields come at the end; made by the library alone. */
 struct sandferry_container {
     const char *id, *pod_id;
     enum sandferry_container_stage stage;
@@ -158,7 +165,7 @@ struct sandferry_container {
     const struct sandferry_label *labels;
 };
 
-/** Sorted by id. */
+/** All containers of a sandbox, sorted by id. */
 struct sandferry_containers {
     size_t n;
     const struct sandferry_container *const *all;
@@ -196,27 +203,49 @@ struct sandferry_container_options {
  * sandferry_container_create() - attach the layers and make the container, not yet started
  * @ret: sandferry_container_free(); may be NULL
  *
+ * Each layer is attached read-only and mounted whole; the root file system is an overlay of them
+ * under the scratch disk. A disk that another container has too is attached once. The paths are on
+ * the daemon's host. A restore brings the container back as it is, its processes included.
+ *
  * Return: false, also with SF_ALREADY_EXISTS, or what sandferry_disk_add() gives. After a failure
- * its disks are let go of.
+ * its disks are let go of, and the id is free again.
  */
 bool sandferry_container_create(struct sandferry *client, const char *sandbox, const char *id,
                                 const struct sandferry_container_options *options,
                                 struct sandferry_container **ret, struct sf_error **err);
 
-/** Start the init process. @ret: sandferry_container_free(); may be NULL. */
+/**
+ * sandferry_container_start() - start the init process
+ * @ret: as it is then: sandferry_container_free(); may be NULL
+ *
+ * A container runs once: one that has ended is deleted and created again. A repeat, while it runs
+ * or after it has ended, fails with SF_FAILED_PRECONDITION. One that could not be started is invalid
+ * from then on: delete it.
+ */
 bool sandferry_container_start(struct sandferry *client, const char *sandbox, const char *id,
                                const struct sandferry_call_options *options,
                                struct sandferry_container **ret, struct sf_error **err);
 
 /**
  * sandferry_container_delete() - remove a container, and let go of its disks
- * @options: force kills it first if it runs; otherwise SF_FAILED_PRECONDITION
+ * @options: force kills it first, if it runs
+ *
+ * The last container of a pod takes the pod with it. What it wrote on its scratch disk stays there.
+ * A call that has failed can be repeated and goes on where it stopped; after one that succeeded:
+ * SF_NOT_FOUND.
+ *
+ * Return: false, also with SF_FAILED_PRECONDITION (it runs, and force is not set).
  */
 bool sandferry_container_delete(struct sandferry *client, const char *sandbox, const char *id,
                                 const struct sandferry_delete_options *options,
                                 struct sf_error **err);
 
-/** @ret: sandferry_containers_free(). */
+/**
+ * sandferry_container_list() - all containers of a sandbox, and the pods that they are in
+ * @ret: sandferry_containers_free()
+ *
+ * Those that have ended too, until they are deleted. None is no error.
+ */
 bool sandferry_container_list(struct sandferry *client, const char *sandbox,
                               const struct sandferry_call_options *options,
                               struct sandferry_containers **ret, struct sf_error **err);
@@ -227,13 +256,14 @@ bool sandferry_container_list(struct sandferry *client, const char *sandbox,
  * ============================================================================================ */
 
 enum sandferry_process_stage {
-    SANDFERRY_PROCESS_NOT_CREATED = 0,
-    SANDFERRY_PROCESS_CREATED = 1, /**< waits to be started */
-    SANDFERRY_PROCESS_RUNNING = 2,
-    SANDFERRY_PROCESS_TERMINATED = 3, /**< its exit code is known */
+    SANDFERRY_PROCESS_NOT_CREATED = 0, /**< recorded; the guest does not know of it */
+    SANDFERRY_PROCESS_CREATED = 1,     /**< waits to be started */
+    SANDFERRY_PROCESS_RUNNING = 2,     /**< has been started */
+    SANDFERRY_PROCESS_TERMINATED = 3,  /**< its exit code is known */
 };
 const char *sandferry_process_stage_name(enum sandferry_process_stage stage); /**< static */
 
+/** One process. New fields come at the end; made by the library alone. */
 struct sandferry_process {
     const char *container_id, *exec_id;
     enum sandferry_process_stage stage;
@@ -243,7 +273,7 @@ struct sandferry_process {
     int64_t exited_at_ns; /**< by the guest's clock */
 };
 
-/** Sorted by container, then exec id. */
+/** Several of them, sorted by container, then exec id. */
 struct sandferry_processes {
     size_t n;
     const struct sandferry_process *const *all;
@@ -258,12 +288,24 @@ struct sandferry_process_options {
 };
 #define SANDFERRY_PROCESS_OPTIONS_INIT SANDFERRY_SIZED_(struct sandferry_process_options)
 
-/** Of one container, or of all (NULL). @ret: sandferry_processes_free(). */
+/**
+ * sandferry_process_list() - processes, those that have ended too
+ * @container: of this one; NULL: of all
+ * @ret:       sandferry_processes_free()
+ */
 bool sandferry_process_list(struct sandferry *client, const char *sandbox, const char *container,
                             const struct sandferry_call_options *options,
                             struct sandferry_processes **ret, struct sf_error **err);
 
-/** Send a signal, Linux number 1 to 64. SF_FAILED_PRECONDITION: it does not run. */
+/**
+ * sandferry_process_signal() - send a signal
+ * @signal: Linux number, 1 to 64
+ *
+ * Returns once the guest's kernel has it; what the process makes of it, sandferry_process_wait()
+ * tells. A repeat sends it again.
+ *
+ * Return: false, also with SF_FAILED_PRECONDITION (it does not run).
+ */
 bool sandferry_process_signal(struct sandferry *client, const char *sandbox, const char *container,
                               uint32_t signal, const struct sandferry_process_options *options,
                               struct sf_error **err);
