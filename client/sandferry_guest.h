@@ -219,8 +219,8 @@ bool sandferry_container_create(struct sandferry *client, const char *sandbox, c
  * @ret: as it is then: sandferry_container_free(); may be NULL
  *
  * A container runs once: one that has ended is deleted and created again. A repeat, while it runs
- * or after it has ended, fails with SF_FAILED_PRECONDITION. One that could not be started is invalid
- * from then on: delete it.
+ * or after it has ended, fails with SF_FAILED_PRECONDITION. One that could not be started is
+ * invalid from then on: delete it.
  */
 bool sandferry_container_start(struct sandferry *client, const char *sandbox, const char *id,
                                const struct sandferry_call_options *options,
