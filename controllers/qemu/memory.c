@@ -353,6 +353,45 @@ void memory_admit(const char *root, const struct memory_reference *reference,
     memory_let_go(m);
 }
 
+/* Whether another memory of the family is there. */
+static bool family_lives(const struct memory *m)
+{
+    int fd = openat(m->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    bool lives = dir == NULL;
+
+    for (struct dirent *e; !lives && (e = readdir(dir)) != NULL;) {
+        SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+        struct lease l;
+        SF_CLEANUP(closep) int sub = -1;
+        if (!sf_guid_valid(e->d_name) || strcmp(e->d_name, m->reference.memory_id) == 0)
+            continue;
+        sub = openat(m->root, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (sub < 0 || !lease_read(sub, &l, &ignored))
+            continue;
+        lives = strcmp(l.family_id, m->reference.family_id) == 0;
+        lease_done(&l);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return lives;
+}
+
+/* Needs the lock. */
+static void remove_lock(struct memory *m)
+{
+    char name[64];
+
+    lock_name(&m->reference, name);
+    if (!family_lives(m))
+        unlinkat(m->root, name, 0);
+}
+
+static bool is_removed(const struct memory *m)
+{
+    return faccessat(m->root, m->reference.memory_id, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
 bool memory_take(struct memory *m, struct sf_error **err)
 {
     struct lease l;
@@ -362,6 +401,8 @@ bool memory_take(struct memory *m, struct sf_error **err)
     if (!lock(m, err))
         return false;
     if (!check_all(m, &l, err)) {
+        if (is_removed(m)) /* who ran it since has ended: the lock file was made by us just now */
+            remove_lock(m);
         memory_let_go(m);
         return false;
     }
@@ -535,34 +576,9 @@ struct memory *memory_copy(struct memory *m, struct sf_error **err)
 
 /* ---- removing ---- */
 
-/* Whether another memory of the family is there. */
-static bool family_lives(const struct memory *m)
-{
-    int fd = openat(m->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    bool lives = dir == NULL;
-
-    for (struct dirent *e; !lives && (e = readdir(dir)) != NULL;) {
-        SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
-        struct lease l;
-        SF_CLEANUP(closep) int sub = -1;
-        if (!sf_guid_valid(e->d_name) || strcmp(e->d_name, m->reference.memory_id) == 0)
-            continue;
-        sub = openat(m->root, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (sub < 0 || !lease_read(sub, &l, &ignored))
-            continue;
-        lives = strcmp(l.family_id, m->reference.family_id) == 0;
-        lease_done(&l);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    return lives;
-}
-
 void memory_remove(struct memory *m)
 {
     static const char *const files[] = {"lease", "lease.new", "state", "ram"};
-    char name[64];
 
     if (m->directory >= 0)
         for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
@@ -570,8 +586,7 @@ void memory_remove(struct memory *m)
     if (unlinkat(m->root, m->reference.memory_id, AT_REMOVEDIR) != 0 && errno != ENOENT)
         sf_warning("memory '%s': cannot be removed: %s, continuing", m->reference.memory_id,
                    strerror(errno));
-    lock_name(&m->reference, name);
-    if (m->locked && !family_lives(m))
-        unlinkat(m->root, name, 0);
+    if (m->locked)
+        remove_lock(m);
     memory_let_go(m);
 }

@@ -317,6 +317,23 @@ START_TEST(a_copy_is_sparse_and_of_the_same_family)
 }
 END_TEST
 
+START_TEST(what_was_removed_leaves_nothing_behind)
+{
+    SF_CLEANUP(memory_freep) struct memory *m = make_one(); /* a held source */
+    struct memory_reference r;
+
+    save_one(m, &r);
+    SF_CLEANUP(memory_freep) struct memory *there = open_one(&r);
+    DO(memory_take(there, &err));
+    DO(memory_advance(there, "s2", &err));
+    memory_remove(there); /* it ran elsewhere, and has ended */
+    ck_assert(!memory_take(m, &err));
+    expect_error(SF_NOT_FOUND, "no lease");
+    ck_assert_int_eq(rmdir(root), 0);
+    ck_assert_int_eq(mkdir(root, 0700), 0);
+}
+END_TEST
+
 START_TEST(waste_is_what_nobody_can_run)
 {
     SF_CLEANUP(memory_freep) struct memory *m = make_one();
@@ -351,6 +368,7 @@ int main(void)
     tcase_add_test(lease, whoever_inherits_the_lock_has_it_after_a_crash);
     tcase_add_test(lease, a_crash_at_any_write_leaves_a_lease);
     tcase_add_test(lease, a_copy_is_sparse_and_of_the_same_family);
+    tcase_add_test(lease, what_was_removed_leaves_nothing_behind);
     tcase_add_test(lease, waste_is_what_nobody_can_run);
     suite_add_tcase(suite, lease);
     return sf_suite_run(suite);
