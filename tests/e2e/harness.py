@@ -225,10 +225,31 @@ def is_zombie(pid):
     return b"State:\tZ" in proc(pid, "status") or not proc(pid, "status")
 
 
+def all_pids():
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]
+
+
 def processes_of(word):
     """Pids of the processes whose command line has WORD in it, but for this one."""
-    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid() and
-            word.encode() in proc(pid, "cmdline") and not is_zombie(pid)]
+    return [pid for pid in all_pids() if word.encode() in proc(pid, "cmdline") and not is_zombie(pid)]
+
+
+def children_of(pid):
+    """Pids of its children, the dead that nobody has waited for included."""
+    return [int(child) for task in os.listdir("/proc/%d/task" % pid)
+            for child in proc(pid, "task/%s/children" % task).split()]
+
+
+def writers_into(folder):
+    """Pids of the processes whose standard error is a file beneath FOLDER: its VMs."""
+    found = []
+    for pid in all_pids():
+        try:
+            if os.readlink("/proc/%d/fd/2" % pid).startswith(folder + "/"):
+                found.append(pid)
+        except OSError:
+            pass # it has ended
+    return found
 
 
 def files_in(folder):
@@ -248,7 +269,6 @@ class Daemon(Client):
         self.log_file = os.path.join(world.top, name + ".log")
         self.settings = settings
         self.process = None
-        super().__init__("unix:" + self.socket)
 
     def start(self):
         settings = {"listen": "unix:" + self.socket, "state-dir": self.state_dir,
@@ -262,8 +282,14 @@ class Daemon(Client):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen([self.world.build + "/bin/sandferryd"] + flags,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        until("daemon '%s' listens" % self.name, self._listens, BOOT_S)
+        super().__init__("unix:" + self.socket)
         until("daemon '%s' is ready" % self.name, self._is_ready, BOOT_S)
         return self
+
+    def _listens(self):
+        assert self.process.poll() is None, "daemon '%s' ended:\n%s" % (self.name, self.log(20))
+        return os.path.exists(self.socket)
 
     def _is_ready(self):
         assert self.process.poll() is None, "daemon '%s' ended:\n%s" % (self.name, self.log(20))
@@ -298,9 +324,8 @@ class Daemon(Client):
         return not os.path.exists(self.fault_file)
 
     def vms(self):
-        """Pids of the QEMUs whose sockets lie in this daemon's folder."""
-        return [pid for pid in processes_of(self.run_dir + "/")
-                if pid != self.process.pid and b"qemu" in proc(pid, "comm")]
+        """Pids of its QEMUs, also of those that have outlived it: they log into its folder."""
+        return writers_into(self.run_dir)
 
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
@@ -386,7 +411,7 @@ class World:
         for d in self.daemons:
             if d.process is not None:
                 d.kill()
-        for pid in processes_of(self.top + "/"):
+        for pid in writers_into(self.top):
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.top, True)
         shutil.rmtree(self.memory, True)
