@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,6 +21,7 @@ struct memory {
     struct memory_reference reference;
     struct lease lease;  /* as it is on disk, or is about to be */
     struct lease before; /* as it was before the last advance */
+    char *path;          /* owned; of the root, for messages */
     int root, directory, ram, lock;
     bool locked;
     struct run_user user;
@@ -54,14 +56,19 @@ static void lock_name(const struct memory_reference *r, char ret[64])
     snprintf(ret, 64, "%s.lock", r->family_id);
 }
 
-static struct memory *memory_new(const struct memory_reference *reference, struct sf_error **err)
+static struct memory *memory_new(const struct memory_reference *reference, const char *root,
+                                 struct sf_error **err)
 {
     struct memory *m = calloc(1, sizeof(*m));
+    char *path = strdup(root);
 
-    if (m == NULL) {
+    if (m == NULL || path == NULL) {
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+        free(path);
+        free(m);
         return NULL;
     }
+    m->path = path;
     m->reference = *reference;
     m->root = m->directory = m->ram = m->lock = -1;
     return m;
@@ -77,6 +84,7 @@ void memory_free(struct memory *m)
     closep(&m->root);
     lease_done(&m->lease);
     lease_done(&m->before);
+    free(m->path);
     free(m);
 }
 
@@ -151,6 +159,22 @@ void memory_let_go(struct memory *m)
 
 /* ---- making ---- */
 
+/* A guest that touches a page for which there is no room would end its QEMU, without a word. */
+static bool check_room(int root, const char *path, uint64_t needed, struct sf_error **err)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(root, &fs) != 0)
+        return sf_fail(err, SF_UNAVAILABLE, "the memory directory '%s' cannot be looked at: %s",
+                       path, strerror(errno));
+    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return room >= needed ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED,
+                   "the memory directory '%s' has %llu MiB left, %llu MiB are needed: end other "
+                   "sandboxes, ask for less memory, or name another directory with --memory-dir",
+                   path, (unsigned long long)(room >> 20), (unsigned long long)(needed >> 20));
+}
+
 static bool make_files(struct memory *m, struct sf_error **err)
 {
     const char *id = m->reference.memory_id;
@@ -187,10 +211,12 @@ struct memory *memory_create(const char *root, uint64_t size_bytes, const char *
         sf_fail(err, SF_UNAVAILABLE, "no entropy");
         return NULL;
     }
-    SF_CLEANUP(memory_freep) struct memory *m = memory_new(&reference, err);
+    SF_CLEANUP(memory_freep) struct memory *m = memory_new(&reference, root, err);
     if (m == NULL || (m->root = open_root(root, true, err)) < 0)
         return NULL;
     m->user = *user;
+    if (!check_room(m->root, root, size_bytes, err))
+        return NULL;
     if (!make_files(m, err) || !lock(m, err))
         goto remove;
     fill_lease(m, sandbox);
@@ -208,7 +234,7 @@ struct memory *memory_open(const char *root, const struct memory_reference *refe
         sf_fail(err, SF_INVALID_ARGUMENT, "the memory's ids are no GUIDs");
         return NULL;
     }
-    SF_CLEANUP(memory_freep) struct memory *m = memory_new(reference, err);
+    SF_CLEANUP(memory_freep) struct memory *m = memory_new(reference, root, err);
     if (m == NULL || (m->root = open_root(root, false, err)) < 0)
         return NULL;
     m->directory =
@@ -559,12 +585,19 @@ struct memory *memory_copy(struct memory *m, struct sf_error **err)
         sf_fail(err, SF_UNAVAILABLE, "no entropy");
         return NULL;
     }
-    SF_CLEANUP(memory_freep) struct memory *copy = memory_new(&reference, err);
-    if (copy == NULL || (copy->root = fcntl(m->root, F_DUPFD_CLOEXEC, 0)) < 0)
+    SF_CLEANUP(memory_freep) struct memory *copy = memory_new(&reference, m->path, err);
+    if (copy == NULL)
         return NULL;
+    copy->root = fcntl(m->root, F_DUPFD_CLOEXEC, 0);
     struct stat st;
-    if (fstat(m->ram, &st) == 0)
-        copy->user = (struct run_user){.drop = geteuid() == 0, .uid = st.st_uid, .gid = st.st_gid};
+    if (copy->root < 0 || fstat(m->ram, &st) != 0) {
+        sf_fail(err, SF_RESOURCE_EXHAUSTED, "memory '%s' cannot be copied: %s",
+                m->reference.memory_id, strerror(errno));
+        return NULL;
+    }
+    if (!check_room(m->root, m->path, (uint64_t)st.st_blocks * 512, err))
+        return NULL;
+    copy->user = (struct run_user){.drop = geteuid() == 0, .uid = st.st_uid, .gid = st.st_gid};
     if (make_files(copy, err) && copy_files(m, copy, err)) {
         fill_lease(copy, m->lease.sandbox);
         if (memory_saved(copy, m->lease.conversation, err))

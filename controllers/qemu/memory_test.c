@@ -334,6 +334,15 @@ START_TEST(what_was_removed_leaves_nothing_behind)
 }
 END_TEST
 
+START_TEST(no_room_is_told_before_anything_is_made)
+{
+    ck_assert_ptr_null(memory_create(root, UINT64_C(1) << 50, "s1", &as_we_are, &err));
+    expect_error(SF_RESOURCE_EXHAUSTED, root);
+    ck_assert_int_eq(rmdir(root), 0);
+    ck_assert_int_eq(mkdir(root, 0700), 0);
+}
+END_TEST
+
 START_TEST(waste_is_what_nobody_can_run)
 {
     SF_CLEANUP(memory_freep) struct memory *m = make_one();
@@ -369,6 +378,7 @@ int main(void)
     tcase_add_test(lease, a_crash_at_any_write_leaves_a_lease);
     tcase_add_test(lease, a_copy_is_sparse_and_of_the_same_family);
     tcase_add_test(lease, what_was_removed_leaves_nothing_behind);
+    tcase_add_test(lease, no_room_is_told_before_anything_is_made);
     tcase_add_test(lease, waste_is_what_nobody_can_run);
     suite_add_tcase(suite, lease);
     return sf_suite_run(suite);

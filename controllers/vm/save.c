@@ -19,31 +19,27 @@ static inline void closep(int *fd)
 }
 
 /* What QEMU itself has against giving its state out. */
-static void add_blockers(struct vm *vm, struct sf_reasons *why)
+static bool add_blockers(struct vm *vm, struct sf_reasons *why, struct sf_error **err)
 {
-    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
     SF_CLEANUP(json_decrefp) json_t *answer = NULL;
     size_t i;
     json_t *reason;
 
-    if (!qmp_execute(vm->qmp, "query-migrate", NULL, &answer, &err)) {
-        sf_reasons_add_error(why, err);
-        return;
-    }
+    if (!qmp_execute(vm->qmp, "query-migrate", NULL, &answer, err))
+        return false;
     json_array_foreach(json_object_get(answer, "blocked-reasons"), i, reason)
         sf_reasons_add(why, "QEMU cannot move the VM: %.500s", json_string_value(reason));
+    return true;
 }
 
 bool vm_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
     struct vm *vm = vm_of(c);
 
-    (void)err;
-    if (vm->state != VM_RUNNING || vm->qmp == NULL)
-        sf_reasons_add(why, "vm '%s' is %s: only a VM that runs can be saved", vm_id(vm),
-                       vm_machine.states[vm->state]);
-    else
-        add_blockers(vm, why);
+    if (vm->state == VM_RUNNING && vm->qmp != NULL)
+        return add_blockers(vm, why, err);
+    sf_reasons_add(why, "vm '%s' is %s: only a VM that runs can be saved", vm_id(vm),
+                   vm_machine.states[vm->state]);
     return true;
 }
 
