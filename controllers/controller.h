@@ -149,6 +149,10 @@ struct sf_controller_class {
      */
     bool (*keep)(struct sf_controller *c, struct sf_error **err);
 
+    /* unkeep: the save has failed after keep, or in it: the copy goes. Before thaw, Up; cannot fail,
+     * may be repeated. */
+    void (*unkeep)(struct sf_controller *c);
+
     /* New fields go here. */
 };
 

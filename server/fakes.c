@@ -107,6 +107,7 @@ PHASE(freeze)
 PHASE(quiesce)
 PHASE(stop)
 PHASE(keep)
+UNDO(unkeep)
 UNDO(thaw)
 UNDO(discard)
 PHASE(prepare)
@@ -189,6 +190,7 @@ static bool fake_patch(struct sf_controller *c, const char *object, const char *
         .resume = fake_resume,                                                                     \
         .abandon = fake_abandon,                                                                   \
         .keep = fake_keep,                                                                         \
+        .unkeep = fake_unkeep,                                                                     \
     }
 static const char *const middle_needs[] = {"top", NULL}, *const leaf_needs[] = {"middle", NULL};
 FAKE(top, NULL, true);

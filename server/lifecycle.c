@@ -209,9 +209,17 @@ bool lifecycle_stop(struct sf_sandbox *s, struct sf_error **err)
 bool lifecycle_keep(struct sf_sandbox *s, struct sf_error **err)
 {
     FOR_EACH_DOWN(s, instance)
-    if (!call(instance->controller, instance->controller->cls->keep, "keep", err))
+    if (!call(instance->controller, instance->controller->cls->keep, "keep", err)) {
+        lifecycle_unkeep(s);
         return false;
+    }
     return true;
+}
+
+void lifecycle_unkeep(struct sf_sandbox *s)
+{
+    FOR_EACH_UP(s, instance)
+    call_undo(instance->controller, instance->controller->cls->unkeep, "unkeep");
 }
 
 static bool save_one(struct sf_controller *c, lifecycle_put_fn put, void *context,

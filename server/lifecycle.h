@@ -43,6 +43,7 @@ bool lifecycle_quiesce(struct sf_sandbox *s, struct sf_error **err);
 /* Sets stopped_ns: just before the last controller, the one that all others need, stops. */
 bool lifecycle_stop(struct sf_sandbox *s, struct sf_error **err);
 bool lifecycle_keep(struct sf_sandbox *s, struct sf_error **err);
+void lifecycle_unkeep(struct sf_sandbox *s);
 typedef bool (*lifecycle_put_fn)(void *context, const struct sf_controller_class *cls,
                                  const struct sf_bytes *section, struct sf_error **err);
 bool lifecycle_save(struct sf_sandbox *s, lifecycle_put_fn put, void *context,

@@ -146,6 +146,8 @@ START_TEST(save_that_fails_at_a_step_runs_on)
     refused(SF_UNAVAILABLE, "sandbox 's1': ");
     bool froze = strstr(fake_trace, "freeze") != NULL;
     ck_assert((strstr(fake_trace, "top.thaw middle.thaw leaf.thaw ") != NULL) == froze);
+    bool kept = strstr(fake_trace, "leaf.keep ") != NULL;
+    ck_assert((strstr(fake_trace, "leaf.unkeep middle.unkeep top.unkeep ") != NULL) == kept);
     ck_assert_ptr_null(strstr(fake_trace, "discard"));
     runs_on_then_saves(afters[(unsigned)_i / n], point);
 }

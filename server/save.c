@@ -65,6 +65,13 @@ static bool keep(void *arg, struct sf_error **err)
            lifecycle_keep(job->sandbox, err);
 }
 
+static void unkeep(void *arg)
+{
+    struct save_job *job = arg;
+    if (job->after == SANDFERRY__V1__AFTER_SAVE__AFTER_SAVE_RESUME)
+        lifecycle_unkeep(job->sandbox);
+}
+
 static bool put_section(void *arg, const struct sf_controller_class *cls,
                         const struct sf_bytes *section, struct sf_error **err)
 {
@@ -159,7 +166,7 @@ const struct step save_steps[] = {
     { "freeze",      freeze,    thaw           }, /* thaw takes back quiesce and stop too */
     { "quiesce",     quiesce,   NULL           },
     { "stop",        stop,      NULL           },
-    { "keep",        keep,      NULL           },
+    { "keep",        keep,      unkeep         },
     { "sections",    sections,  drop_snapshot  },
     { "validate",    validate,  NULL           },
     { "digest",      digest,    NULL           },
