@@ -94,7 +94,13 @@ static bool device_of(const char *disk, uint64_t partition, char ret[SCSI_NAME_R
 {
     int n = partition == 0 ? snprintf(ret, SCSI_NAME_ROOM, "/dev/%s", disk)
                            : snprintf(ret, SCSI_NAME_ROOM, "/dev/%s%" PRIu64, disk, partition);
-    return n < SCSI_NAME_ROOM && access(ret, F_OK) == 0;
+    if (n >= SCSI_NAME_ROOM)
+        return false;
+    /* A node that is there opens with ENXIO while the kernel still sets its disk up. */
+    int fd = open(ret, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || (errno != ENXIO && errno != ENOENT);
 }
 
 bool scsi_wait(uint32_t controller, uint32_t lun, uint64_t partition, char ret[SCSI_NAME_ROOM],
@@ -111,7 +117,7 @@ bool scsi_wait(uint32_t controller, uint32_t lun, uint64_t partition, char ret[S
             if (device_of(disk, partition, ret))
                 return true;
             with_disk_ms += LOOK_EVERY_MS;
-            if (with_disk_ms > PARTITION_MS)
+            if (partition > 0 && with_disk_ms > PARTITION_MS)
                 return outcome_fail(o, SF_NOT_FOUND,
                                     "disk %u:%u has no partition %" PRIu64
                                     "; 0 means the whole disk",
