@@ -217,7 +217,7 @@ void vm_process_end(struct vm *vm)
     run_free(SF_STEAL(vm->process));
     dispatch_free(SF_STEAL(vm->dispatch));
     vm->n_listeners = 0;
-    vm->guest_frozen = vm->stopped = vm->saved = vm->in_section = false;
+    vm->guest_frozen = vm->stopped = vm->saved = false;
 }
 
 /* ---- last words ---- */

@@ -108,26 +108,21 @@ bool vm_keep(struct sf_controller *c, struct sf_error **err)
     return vm->kept != NULL;
 }
 
-bool vm_save(struct sf_controller *c, struct sf_bytes *ret, struct sf_error **err)
+void vm_unkeep(struct sf_controller *c)
 {
     struct vm *vm = vm_of(c);
 
-    if (!vm_to_section(vm, ret, err))
-        return false;
-    vm->in_section = true;
-    return true;
+    if (vm->kept != NULL)
+        memory_remove(vm->kept);
+    memory_free(SF_STEAL(vm->kept));
+}
+
+bool vm_save(struct sf_controller *c, struct sf_bytes *ret, struct sf_error **err)
+{
+    return vm_to_section(vm_of(c), ret, err);
 }
 
 /* ---- back again ---- */
-
-/* A copy that no snapshot names is of no use. */
-static void settle_copy(struct vm *vm)
-{
-    if (vm->kept != NULL && !vm->in_section)
-        memory_remove(vm->kept);
-    memory_free(SF_STEAL(vm->kept));
-    vm->in_section = false;
-}
 
 /* The snapshot that was made of it, if any, is worth nothing from now on. */
 static bool take_memory_back(struct vm *vm, struct sf_error **err)
@@ -163,7 +158,7 @@ void vm_thaw(struct sf_controller *c)
     struct vm *vm = vm_of(c);
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
 
-    settle_copy(vm);
+    memory_free(SF_STEAL(vm->kept)); /* its files are the snapshot's */
     if (vm->qmp == NULL || vm->state != VM_RUNNING)
         return; /* lost meanwhile: the sandbox knows */
     if (!run_on(vm, &err)) {
@@ -177,7 +172,7 @@ void vm_discard(struct sf_controller *c)
     struct vm *vm = vm_of(c);
     SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
 
-    settle_copy(vm);
+    memory_free(SF_STEAL(vm->kept));
     vm_process_end(vm);
     memory_free(SF_STEAL(vm->memory)); /* its files are the snapshot's */
     vm_move(vm, VM_ENDED, &ignored);

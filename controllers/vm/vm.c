@@ -186,5 +186,7 @@ SF_CONTROLLER_EXPORT(
     .prepare = vm_prepare,
     .load    = vm_load,
     .resume  = vm_resume,
-    .abandon = vm_abandon)
+    .abandon = vm_abandon,
+
+    .unkeep  = vm_unkeep)
 /* clang-format on */

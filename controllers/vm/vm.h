@@ -63,7 +63,6 @@ struct vm {
     bool guest_frozen; /* the agent may have been frozen */
     bool stopped;      /* the processors stand still */
     bool saved;        /* the device state is out, and the memory was let go of */
-    bool in_section;   /* the section with the kept copy was written */
     /* And a restore; abandon takes it back. */
     bool advanced; /* the lease says that it runs */
     bool ran;      /* and it may have */
@@ -129,6 +128,7 @@ bool vm_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error *
 bool vm_quiesce(struct sf_controller *c, struct sf_error **err);
 bool vm_stop(struct sf_controller *c, struct sf_error **err);
 bool vm_keep(struct sf_controller *c, struct sf_error **err);
+void vm_unkeep(struct sf_controller *c);
 bool vm_save(struct sf_controller *c, struct sf_bytes *ret, struct sf_error **err);
 void vm_thaw(struct sf_controller *c);
 void vm_discard(struct sf_controller *c);

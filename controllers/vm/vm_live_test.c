@@ -216,6 +216,16 @@ START_TEST(a_copy_is_kept_for_a_vm_that_runs_on)
     DO(cls(s)->stop(controller(s), &err));
     DO(cls(s)->keep(controller(s), &err));
     DO(cls(s)->save(controller(s), &section, &err));
+    ck_assert_uint_eq(entries(fake_host_memory_directory()), 3);
+    cls(s)->unkeep(controller(s)); /* the save fails after all, */
+    cls(s)->thaw(controller(s));
+    ck_assert_uint_eq(entries(fake_host_memory_directory()), 2);
+    sf_bytes_done(&section);
+
+    DO(cls(s)->quiesce(controller(s), &err)); /* and is tried again */
+    DO(cls(s)->stop(controller(s), &err));
+    DO(cls(s)->keep(controller(s), &err));
+    DO(cls(s)->save(controller(s), &section, &err));
     cls(s)->thaw(controller(s));
     ck_assert_msg(s->invalid == NULL, "%s", s->invalid);
     ask_agent(s);
