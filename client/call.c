@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
@@ -16,14 +17,33 @@
 #include "google/rpc/status.pb-c.h"
 #include "snapshot/wire.h"
 
-#define MESSAGE_MAX (16 * 1024 * 1024)
+#define MESSAGE_MAX  (16 * 1024 * 1024)
+#define METADATA_MAX 65536
+
+/* Says to the server how much of that it may fill with details: server/rpc/engine.h. */
+#define ROOM_KEY "sandferry-details-room"
+#define ROOM     "61440"
+
+/* One call. */
+struct call {
+    struct call_channel *channel;
+    grpc_completion_queue *queue;
+    grpc_call *core;
+    grpc_metadata room;
+    grpc_metadata_array initial, trailing;
+    grpc_status_code status;
+    grpc_slice words;
+    LIST_ENTRY(call) listed;
+};
+
+LIST_HEAD(call_list, call);
 
 struct call_channel {
     grpc_channel *core;
     char *address;
     pthread_mutex_t lock;
-    grpc_call *under_way; /* what call_channel_cancel() ends */
-    bool cancelled;
+    struct call_list under_way; /* what call_channel_cancel() ends */
+    bool cancelled;             /* it came before there was anything to end */
 };
 
 #if defined(__SANITIZE_THREAD__)
@@ -60,14 +80,25 @@ bool call_channel_new(const char *address, const struct call_tls *tls, struct ca
     }
 
     pthread_mutex_init(&channel->lock, NULL);
+    LIST_INIT(&channel->under_way);
     grpc_init();
     grpc_channel_credentials *credentials = make_credentials(tls);
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)"grpc.max_receive_message_length",
          .value.integer = MESSAGE_MAX},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.max_metadata_size", .value.integer = 65536},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.max_metadata_size",
+         .value.integer = METADATA_MAX},
         {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.enable_http_proxy", .value.integer = 0},
+        /* A host that is gone without a word must not keep a call waiting for ever. */
+        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.keepalive_time_ms", .value.integer = 30000},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.keepalive_timeout_ms",
+         .value.integer = 20000},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)"grpc.http2.max_pings_without_data",
+         .value.integer = 0},
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)"grpc.use_local_subchannel_pool",
          .value.integer = 1},
@@ -100,9 +131,12 @@ void call_channel_free(struct call_channel *channel)
 void call_channel_cancel(struct call_channel *channel)
 {
     pthread_mutex_lock(&channel->lock);
-    channel->cancelled = true;
-    if (channel->under_way != NULL)
-        grpc_call_cancel(channel->under_way, NULL);
+    struct call *call;
+    channel->cancelled = LIST_EMPTY(&channel->under_way);
+    LIST_FOREACH(call, &channel->under_way, listed)
+    {
+        grpc_call_cancel(call->core, NULL);
+    }
     pthread_mutex_unlock(&channel->lock);
 }
 
@@ -130,8 +164,22 @@ static void add_reasons(struct sf_error **err, const ProtobufCBinaryData *value)
         google__rpc__precondition_failure__free_unpacked(failure, NULL);
 }
 
+/* There are more than metadata has room for. */
+static void add_left_out(struct sf_error **err, const ProtobufCBinaryData *value)
+{
+    Google__Rpc__ErrorInfo *info = google__rpc__error_info__unpack(NULL, value->len, value->data);
+    for (size_t i = 0; info != NULL && i < info->n_metadata; i++)
+        if (strcmp(info->metadata[i]->key, "details_left_out") == 0)
+            sf_fail_detail(err, SF_DETAIL_REASON, "rpc", "%s more are left out",
+                           info->metadata[i]->value);
+    if (info != NULL)
+        google__rpc__error_info__free_unpacked(info, NULL);
+}
+
+/* The order is the server's; what is left out is told last. */
 static void add_details(struct sf_error **err, const uint8_t *data, size_t size)
 {
+    const ProtobufCBinaryData *info = NULL;
     Google__Rpc__Status *status = google__rpc__status__unpack(NULL, size, data);
 
     for (size_t i = 0; status != NULL && i < status->n_details; i++) {
@@ -140,21 +188,16 @@ static void add_details(struct sf_error **err, const uint8_t *data, size_t size)
             add_fields(err, &any->value);
         else if (strcmp(any->type_url, "type.googleapis.com/google.rpc.PreconditionFailure") == 0)
             add_reasons(err, &any->value);
+        else if (strcmp(any->type_url, "type.googleapis.com/google.rpc.ErrorInfo") == 0)
+            info = &any->value;
     }
+    if (info != NULL)
+        add_left_out(err, info);
     if (status != NULL)
         google__rpc__status__free_unpacked(status, NULL);
 }
 
 /* ---- One call ---- */
-
-struct call {
-    struct call_channel *channel;
-    grpc_completion_queue *queue;
-    grpc_call *core;
-    grpc_metadata_array initial, trailing;
-    grpc_status_code status;
-    grpc_slice words;
-};
 
 static gpr_timespec deadline_in(uint32_t timeout_ms)
 {
@@ -175,17 +218,17 @@ static void call_begin(struct call *call, struct call_channel *channel, const ch
                                           path, NULL, deadline_in(timeout_ms), NULL);
     grpc_slice_unref(path);
     pthread_mutex_lock(&channel->lock);
-    channel->under_way = call->core;
-    if (channel->cancelled) /* it came before there was anything to end */
+    LIST_INSERT_HEAD(&channel->under_way, call, listed);
+    if (channel->cancelled)
         grpc_call_cancel(call->core, NULL);
+    channel->cancelled = false;
     pthread_mutex_unlock(&channel->lock);
 }
 
 static void call_end(struct call *call)
 {
     pthread_mutex_lock(&call->channel->lock);
-    call->channel->under_way = NULL;
-    call->channel->cancelled = false;
+    LIST_REMOVE(call, listed);
     pthread_mutex_unlock(&call->channel->lock);
     grpc_call_unref(call->core);
     grpc_metadata_array_destroy(&call->initial);
@@ -290,6 +333,10 @@ static grpc_op status_op(struct call *call)
 static size_t request_ops(struct call *call, grpc_byte_buffer *request, grpc_op *ops)
 {
     ops[0] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    call->room = (grpc_metadata){.key = grpc_slice_from_static_string(ROOM_KEY),
+                                 .value = grpc_slice_from_static_string(ROOM)};
+    ops[0].data.send_initial_metadata.metadata = &call->room;
+    ops[0].data.send_initial_metadata.count = 1;
     ops[1] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
     ops[1].data.send_message.send_message = request;
     ops[2] = (grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};

@@ -44,7 +44,8 @@ bool call_stream(struct call_channel *channel, const char *method, const Protobu
                  const ProtobufCMessageDescriptor *reply_type, uint32_t timeout_ms, call_each each,
                  void *context, struct sf_error **err);
 
-/* Cancel what is under way on the channel, from another thread or before the next message. */
+/* Cancel all calls that are under way on the channel, from any thread; if there is none, the next.
+ */
 void call_channel_cancel(struct call_channel *channel);
 
 #endif

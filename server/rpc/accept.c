@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +20,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 
 #define LISTENERS_MAX 8
+#define REST_MS       100
 
 struct listener {
     char *path, *lock_path; /* of a unix socket; NULL: TCP */
-    int fd, lock_fd;
+    int fd, lock_fd;        /* lock_fd -1: not locked by us */
+    bool bound;             /* the socket at path is ours */
     bool tls;
 };
 
@@ -36,6 +41,7 @@ struct rpc_acceptor {
     int *watched; /* a second descriptor of each connection, to see when its peer goes */
     unsigned n_watched;
     int wake, spare;
+    int64_t warned_ns; /* when last; a flood must not fill the log */
     rpc_take take;
     void *context;
     pthread_t thread;
@@ -69,11 +75,14 @@ static bool lock_socket(struct listener *l, struct sf_error **err)
                            "'%s': %s; make its directory, or choose "
                            "another --listen",
                            l->lock_path, strerror(errno));
-        if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+            close(l->lock_fd);
+            l->lock_fd = -1; /* so that it is not removed either */
             return sf_fail(err, SF_FAILED_PRECONDITION,
                            "socket '%s' is in use by a running server; stop it, or choose another "
                            "--listen",
                            l->path);
+        }
         if (fstat(l->lock_fd, &held) == 0 && stat(l->lock_path, &named) == 0 &&
             held.st_ino == named.st_ino)
             return true;
@@ -98,9 +107,9 @@ static bool bind_socket(struct listener *l, struct sf_error **err)
                        l->path);
     unlink(l->path); /* of a server that is dead: we have its lock */
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (l->fd < 0 || fchmod(l->fd, 0600) < 0 ||
-        bind(l->fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(l->path, 0600) < 0 ||
-        listen(l->fd, 128) < 0)
+    l->bound = l->fd >= 0 && fchmod(l->fd, 0600) == 0 &&
+               bind(l->fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    if (!l->bound || chmod(l->path, 0600) < 0 || listen(l->fd, 128) < 0)
         return sf_fail(err, SF_FAILED_PRECONDITION, "socket '%s': %s", l->path, strerror(errno));
     return true;
 }
@@ -194,7 +203,17 @@ bool rpc_acceptor_listen_tcp(struct rpc_acceptor *a, const char *address, bool t
 
 /* ---- Connections ---- */
 
-static bool peer_may(const struct listener *l, int fd)
+static bool may_warn(struct rpc_acceptor *a)
+{
+    int64_t now_ns = sf_clock_monotonic_ns();
+    bool may = a->warned_ns == 0 || now_ns - a->warned_ns >= SF_NS_PER_S;
+
+    if (may)
+        a->warned_ns = now_ns;
+    return may;
+}
+
+static bool peer_may(struct rpc_acceptor *a, const struct listener *l, int fd)
 {
     if (l->path == NULL)
         return true; /* its certificate tells, or nobody asked for one */
@@ -206,37 +225,51 @@ static bool peer_may(const struct listener *l, int fd)
         return false;
     if (peer.uid == geteuid() || peer.uid == 0)
         return true;
-    sf_warning("rpc: turned away a connection of uid=%u pid=%d, continuing", peer.uid, peer.pid);
+    if (may_warn(a))
+        sf_warning("rpc: turned away a connection of uid=%u pid=%d, continuing", peer.uid,
+                   peer.pid);
     return false;
 }
 
-/* No descriptor is left: the spare one lets the caller in, to be sent away instead of waiting. */
-static void turn_away(struct rpc_acceptor *a, int listener)
+/*
+ * No descriptor is left: the spare one lets the caller in, to be sent away instead of waiting.
+ * False: not even that; somebody else was faster.
+ */
+static bool turn_away(struct rpc_acceptor *a, int listener)
 {
-    close(a->spare);
+    if (may_warn(a))
+        sf_warning("rpc: no descriptor is left, turning away connections, continuing");
+    if (a->spare >= 0)
+        close(a->spare);
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         close(fd);
     a->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    sf_warning("rpc: no descriptor is left, turned away a connection, continuing");
+    return fd >= 0 && a->spare >= 0;
 }
 
-static void accept_one(struct rpc_acceptor *a, const struct listener *l)
+/* False: it failed, and would at once fail again. */
+static bool accept_one(struct rpc_acceptor *a, const struct listener *l)
 {
+    int one = 1;
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE)
-            turn_away(a, l->fd);
-        return;
-    }
-    int watch =
-        a->n_watched < a->max_connections && peer_may(l, fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+        return turn_away(a, l->fd);
+    if (fd < 0)
+        return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+
+    int watch = a->n_watched < a->max_connections && peer_may(a, l, fd)
+                    ? fcntl(fd, F_DUPFD_CLOEXEC, 0)
+                    : -1;
     if (watch < 0) {
         close(fd);
-        return;
+        return true;
     }
+    if (l->path == NULL) /* the core does so with connections that it accepts */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     a->watched[a->n_watched++] = watch;
     a->take(a->context, fd, l->tls);
+    return true;
 }
 
 static void forget_gone(struct rpc_acceptor *a, const struct pollfd *fds)
@@ -253,23 +286,28 @@ static void *accept_all(void *argument)
 {
     struct rpc_acceptor *a = argument;
     struct pollfd *fds = calloc(1 + LISTENERS_MAX + a->max_connections, sizeof(*fds));
+    bool resting = false; /* nobody can be accepted just now, and poll() would never wait */
 
     while (fds != NULL) {
         unsigned n = 0;
         fds[n++] = (struct pollfd){.fd = a->wake, .events = POLLIN};
         for (unsigned i = 0; i < a->n_listeners; i++)
-            fds[n++] = (struct pollfd){.fd = a->listeners[i].fd, .events = POLLIN};
+            fds[n++] = (struct pollfd){.fd = resting ? -1 : a->listeners[i].fd, .events = POLLIN};
         unsigned first = n;
         for (unsigned i = 0; i < a->n_watched; i++)
             fds[n++] = (struct pollfd){.fd = a->watched[i], .events = POLLRDHUP};
-        if (poll(fds, n, -1) < 0 && errno != EINTR)
+        if (poll(fds, n, resting ? REST_MS : -1) < 0) {
+            if (errno == EINTR)
+                continue;
             break;
+        }
         if (fds[0].revents != 0)
             break;
         forget_gone(a, fds + first);
+        resting = false;
         for (unsigned i = 0; i < a->n_listeners; i++)
             if (fds[1 + i].revents != 0)
-                accept_one(a, &a->listeners[i]);
+                resting |= !accept_one(a, &a->listeners[i]);
     }
     free(fds);
     return NULL;
@@ -296,10 +334,10 @@ void rpc_acceptor_free(struct rpc_acceptor *a)
         pthread_join(a->thread, NULL);
     for (unsigned i = 0; i < a->n_listeners; i++) {
         struct listener *l = &a->listeners[i];
-        if (l->fd >= 0 && l->path != NULL) {
+        if (l->bound)
             unlink(l->path);
+        if (l->lock_fd >= 0)
             unlink(l->lock_path); /* while it is locked: see lock_socket() */
-        }
         close_fd(l->fd);
         close_fd(l->lock_fd);
         free(l->path);

@@ -15,6 +15,10 @@
 #define FROM_OP(op, member)                                                                        \
     ((struct rpc_call *)(void *)((char *)(op)-offsetof(struct rpc_call, member)))
 
+/* The caller's deadline is a little before ours, by the time that its request was on its way; what
+ * we see then is that it cancels. */
+#define DEADLINE_NEAR_NS (50 * SF_NS_PER_MS)
+
 static void call_unref(struct rpc_call *call)
 {
     if (atomic_fetch_sub(&call->refs, 1) != 1)
@@ -50,7 +54,8 @@ void rpc_call_cancel(struct rpc_call *call, bool draining)
     call->draining |= first && draining;
     void (*fn)(void *) = first ? call->cancel_fn : NULL;
     void *context = call->cancel_context;
-    call->cancel_running = fn != NULL;
+    if (fn != NULL) /* else another thread may be in it still */
+        call->cancel_running = true;
     pthread_cond_broadcast(&call->changed);
     pthread_mutex_unlock(&call->lock);
     if (fn == NULL)
@@ -62,11 +67,23 @@ void rpc_call_cancel(struct rpc_call *call, bool draining)
     pthread_mutex_unlock(&call->lock);
 }
 
+void rpc_call_end_wait(struct rpc_call *call)
+{
+    pthread_mutex_lock(&call->lock);
+    call->ending = true;
+    bool waits = call->cancel_fn != NULL;
+    pthread_mutex_unlock(&call->lock);
+    if (waits)
+        rpc_call_cancel(call, true);
+}
+
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *context), void *context)
 {
     pthread_mutex_lock(&call->lock);
     while (call->cancel_running)
         pthread_cond_wait(&call->changed, &call->lock);
+    if (fn != NULL && call->ending && !call->cancelled)
+        call->cancelled = call->draining = true;
     bool now = fn != NULL && call->cancelled;
     call->cancel_fn = now ? NULL : fn;
     call->cancel_context = context;
@@ -97,9 +114,14 @@ const char *rpc_call_method(const struct rpc_call *call)
 
 bool rpc_call_fail_cancelled(const struct rpc_call *call, struct sf_error **err)
 {
-    if (call->draining)
+    struct rpc_call *c = (struct rpc_call *)(uintptr_t)call;
+
+    pthread_mutex_lock(&c->lock);
+    bool draining = c->draining;
+    pthread_mutex_unlock(&c->lock);
+    if (draining)
         return sf_fail(err, SF_UNAVAILABLE, "the daemon is stopping; try again when it is back");
-    if (sf_clock_monotonic_ns() >= call->deadline_ns)
+    if (sf_clock_monotonic_ns() >= call->deadline_ns - DEADLINE_NEAR_NS)
         return sf_fail(err, SF_DEADLINE_EXCEEDED, "the caller's deadline has passed");
     return sf_fail(err, SF_CANCELLED, "the caller has cancelled the call");
 }
@@ -168,13 +190,12 @@ static void on_sent(struct rpc_op *op, bool ok)
     waited(FROM_OP(op, on_sent), ok);
 }
 
-bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct sf_error **err)
+bool rpc_call_send_last(struct rpc_call *call, const ProtobufCMessage *message,
+                        struct sf_error **err)
 {
     grpc_op ops[2] = {{0}};
     size_t n = 0;
 
-    if (rpc_call_cancelled(call))
-        return rpc_call_fail_cancelled(call, err);
     if (!call->headers_sent)
         ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;
     grpc_byte_buffer *buffer = pack(message);
@@ -187,6 +208,13 @@ bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struc
         return true;
     return rpc_call_cancelled(call) ? rpc_call_fail_cancelled(call, err)
                                     : sf_fail(err, SF_CANCELLED, "the caller is gone");
+}
+
+bool rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, struct sf_error **err)
+{
+    if (rpc_call_cancelled(call))
+        return rpc_call_fail_cancelled(call, err);
+    return rpc_call_send_last(call, message, err);
 }
 
 static void on_more(struct rpc_op *op, bool ok)
@@ -223,15 +251,32 @@ static void on_done(struct rpc_op *op, bool ok)
     call_unref(call);
 }
 
+/* How much metadata the caller takes, if it says so. */
+static size_t details_room(const struct rpc_call *call)
+{
+    for (size_t i = 0; i < call->metadata.count; i++) {
+        const grpc_metadata *m = &call->metadata.metadata[i];
+        size_t room = 0;
+        if (grpc_slice_str_cmp(m->key, RPC_ROOM_KEY) != 0)
+            continue;
+        const uint8_t *digits = GRPC_SLICE_START_PTR(m->value);
+        for (size_t k = 0; k < GRPC_SLICE_LENGTH(m->value) && k < 8; k++)
+            room = digits[k] >= '0' && digits[k] <= '9' ? room * 10 + digits[k] - '0' : 0;
+        return room < RPC_DETAILS_ROOM_MAX ? room : RPC_DETAILS_ROOM_MAX;
+    }
+    return RPC_DETAILS_ROOM;
+}
+
 /* Sends what is left to send. @reply may be NULL. */
 static void finish(struct rpc_call *call, const ProtobufCMessage *reply, const struct sf_error *err)
 {
     grpc_op ops[3] = {{0}};
     size_t n = 0;
     grpc_metadata details = {0};
-    grpc_slice message = grpc_slice_from_copied_string(err != NULL ? sf_error_message(err) : "");
+    grpc_slice message = grpc_empty_slice();
     grpc_byte_buffer *buffer = err == NULL && reply != NULL ? pack(reply) : NULL;
-    bool has_details = err != NULL && rpc_status_details(err, &details.value);
+    bool has_details =
+        err != NULL && rpc_status_make(err, details_room(call), &message, &details.value);
 
     if (!call->headers_sent)
         ops[n++].op = GRPC_OP_SEND_INITIAL_METADATA;

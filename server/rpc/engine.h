@@ -48,6 +48,7 @@ struct rpc_call {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool cancelled, draining;
+    bool ending;           /* a drain has begun: not to wait any more */
     bool waiting, wait_ok; /* for a message in or out */
     void (*cancel_fn)(void *context);
     void *cancel_context;
@@ -89,15 +90,31 @@ void rpc_acceptor_free(struct rpc_acceptor *a); /* stops; removes the sockets */
 /* ---- relay.c: TLS, between the network and the core ---- */
 struct rpc_relay;
 /* @take: gets the core's end of each connection whose peer has shown a good certificate. */
-struct rpc_relay *rpc_relay_new(const struct rpc_tls *tls, unsigned max_connections, rpc_take take,
-                                void *context, struct sf_error **err);
+struct rpc_relay *rpc_relay_new(const struct rpc_tls *tls, const struct rpc_options *options,
+                                rpc_take take, void *context, struct sf_error **err);
 bool rpc_relay_start(struct rpc_relay *relay, struct sf_error **err);
 void rpc_relay_add(struct rpc_relay *relay, int fd); /* fd is given away; any thread */
 void rpc_relay_free(struct rpc_relay *relay);        /* stops; closes all */
 
 /* ---- status.c ---- */
-/* Trailing metadata for an error; *@ret_metadata's value is a slice to unref. */
-bool rpc_status_details(const struct sf_error *err, grpc_slice *ret);
+/* What clients take as metadata unless they say more, less what is in it besides. */
+#define RPC_DETAILS_ROOM     7000
+#define RPC_DETAILS_ROOM_MAX 61440
+/* The metadata by which a client says how many bytes of trailing metadata it takes. */
+#define RPC_ROOM_KEY "sandferry-details-room"
+/* In ErrorInfo's metadata: how many details there was no room for. */
+#define RPC_LEFT_OUT "details_left_out"
+
+/**
+ * rpc_status_make() - an error's message, and its grpc-status-details-bin
+ * @room: bytes of metadata for both, encoded
+ *
+ * Text that is not UTF-8 gets question marks. Details that do not fit are counted and left out.
+ *
+ * Return: false: no details; *@ret_details is untouched. *@ret_message is set always. Unref them.
+ */
+bool rpc_status_make(const struct sf_error *err, size_t room, grpc_slice *ret_message,
+                     grpc_slice *ret_details);
 
 /* ---- methods.c ---- */
 bool rpc_methods_check(const ProtobufCServiceDescriptor *descriptor,
@@ -107,6 +124,10 @@ bool rpc_methods_check(const ProtobufCServiceDescriptor *descriptor,
 void rpc_call_expect(struct rpc_server *server); /* take one more call when it comes */
 void rpc_call_run(struct rpc_call *call);        /* in a worker */
 void rpc_call_cancel(struct rpc_call *call, bool draining);
+void rpc_call_end_wait(struct rpc_call *call); /* cancels it if it waits, now or later */
+/* As rpc_call_send(), but also while a drain ends the call: its last words. */
+bool rpc_call_send_last(struct rpc_call *call, const ProtobufCMessage *message,
+                        struct sf_error **err);
 bool rpc_call_receive(struct rpc_call *call, ProtobufCMessage **ret, struct sf_error **err);
 
 /* ---- server.c ---- */

@@ -98,6 +98,15 @@ static bool in_scope(const char *symbol, const char *name, const char **ret_rest
     return true;
 }
 
+/* A value's name stands beside its enum, not in it. */
+static bool enum_has(const Google__Protobuf__EnumDescriptorProto *e, const char *symbol)
+{
+    for (size_t i = 0; i < e->n_value; i++)
+        if (strcmp(e->value[i]->name, symbol) == 0)
+            return true;
+    return strcmp(e->name, symbol) == 0;
+}
+
 static bool message_has(const Google__Protobuf__DescriptorProto *m, const char *symbol)
 {
     const char *rest;
@@ -109,8 +118,11 @@ static bool message_has(const Google__Protobuf__DescriptorProto *m, const char *
     for (size_t i = 0; i < m->n_field; i++)
         if (strcmp(m->field[i]->name, rest) == 0)
             return true;
+    for (size_t i = 0; i < m->n_oneof_decl; i++)
+        if (strcmp(m->oneof_decl[i]->name, rest) == 0)
+            return true;
     for (size_t i = 0; i < m->n_enum_type; i++)
-        if (strcmp(m->enum_type[i]->name, rest) == 0)
+        if (enum_has(m->enum_type[i], rest))
             return true;
     for (size_t i = 0; i < m->n_nested_type; i++)
         if (message_has(m->nested_type[i], rest))
@@ -143,7 +155,7 @@ static bool file_has(const Google__Protobuf__FileDescriptorProto *f, const char 
         if (message_has(f->message_type[i], rest))
             return true;
     for (size_t i = 0; i < f->n_enum_type; i++)
-        if (strcmp(f->enum_type[i]->name, rest) == 0)
+        if (enum_has(f->enum_type[i], rest))
             return true;
     return false;
 }
@@ -238,6 +250,22 @@ static bool answer_services(struct rpc_call *call, struct rpc_server *server,
     return ok;
 }
 
+/* proto3 has no extensions; whether the message is there is all that can be said. */
+static bool answer_extensions(struct rpc_call *call, const struct files *files,
+                              const request_t *request, struct sf_error **err)
+{
+    response_t response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
+    Grpc__Reflection__V1__ExtensionNumberResponse none =
+        GRPC__REFLECTION__V1__EXTENSION_NUMBER_RESPONSE__INIT;
+
+    if (by_symbol(files, request->all_extension_numbers_of_type) == NULL)
+        return answer_file(call, files, request, NULL, err);
+    none.base_type_name = request->all_extension_numbers_of_type;
+    response.message_response_case = ANSWERED(ALL_EXTENSION_NUMBERS_RESPONSE);
+    response.all_extension_numbers_response = &none;
+    return send(call, request, &response, err);
+}
+
 static bool answer(struct rpc_call *call, struct rpc_server *server, const struct files *files,
                    const request_t *request, struct sf_error **err)
 {
@@ -249,8 +277,14 @@ static bool answer(struct rpc_call *call, struct rpc_server *server, const struc
     case ASKED(FILE_CONTAINING_SYMBOL):
         return answer_file(call, files, request, by_symbol(files, request->file_containing_symbol),
                            err);
-    default: /* extensions: proto3 has none */
+    case ASKED(FILE_CONTAINING_EXTENSION):
         return answer_file(call, files, request, NULL, err);
+    case ASKED(ALL_EXTENSION_NUMBERS_OF_TYPE):
+        return answer_extensions(call, files, request, err);
+    default:
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "the request asks for nothing; set one of "
+                       "ServerReflectionRequest.message_request");
     }
 }
 

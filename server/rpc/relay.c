@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,9 +22,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define BUFFER_SIZE  (32 * 1024)
-#define HANDSHAKE_NS (10 * SF_NS_PER_S)
-#define TICK_MS      1000
+#define BUFFER_SIZE (32 * 1024)
+#define TICK_MS     1000
 
 /* Bytes on their way in one direction. */
 struct pipe {
@@ -37,13 +37,16 @@ struct link {
     SSL *ssl;
     struct pipe in, out; /* from the network; to the network */
     short net_wants;     /* what TLS waits for on the network */
-    int64_t deadline_ns; /* of the handshake */
+    bool ready;          /* there is something to do */
+    bool gone;           /* the peer is */
+    int64_t deadline_ns; /* of the handshake; INT64_MAX: it is through */
 };
 
 struct rpc_relay {
     SSL_CTX *context;
     struct link **links;
     unsigned n_links, max_links;
+    int64_t handshake_ns;
     rpc_take take;
     void *take_context;
     pthread_mutex_t lock;
@@ -148,6 +151,7 @@ static bool set_up(SSL_CTX *context, const struct rpc_tls *tls, struct sf_error 
 static void link_free(struct link *l)
 {
     SSL_free(l->ssl);
+    shutdown(l->net, SHUT_RDWR); /* close() alone would not: the acceptor watches a duplicate */
     close(l->net);
     if (l->inner >= 0)
         close(l->inner);
@@ -162,8 +166,8 @@ static struct link *link_new(struct rpc_relay *relay, int fd)
         *l = (struct link){.net = fd,
                            .inner = -1,
                            .ssl = SSL_new(relay->context),
-                           .net_wants = POLLIN,
-                           .deadline_ns = sf_clock_monotonic_ns() + HANDSHAKE_NS};
+                           .ready = true,
+                           .deadline_ns = sf_clock_monotonic_ns() + relay->handshake_ns};
     else
         close(fd);
     if (l != NULL && (l->ssl == NULL || SSL_set_fd(l->ssl, fd) != 1)) {
@@ -209,6 +213,7 @@ static bool shake_hands(struct rpc_relay *relay, struct link *l)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return false;
     l->inner = pair[0];
+    l->deadline_ns = INT64_MAX;
     relay->take(relay->take_context, pair[1], false);
     return true;
 }
@@ -272,17 +277,20 @@ static bool is_empty(const struct pipe *p)
 /* Moves what can be moved. False: the connection is over. */
 static bool pump(struct rpc_relay *relay, struct link *l)
 {
+    ERR_clear_error(); /* SSL_get_error() would take another connection's for this one's */
+    l->ready = false;
     l->net_wants = 0;
-    if (l->inner < 0 && !shake_hands(relay, l))
+    if (l->gone || (l->inner < 0 && !shake_hands(relay, l)))
         return false;
     if (l->inner < 0)
         return sf_clock_monotonic_ns() < l->deadline_ns;
-    /* Again, where room was made for what TLS holds already: poll() does not see that. */
-    do {
-        if (!read_net(l) || !write_inner(l) || !read_inner(l) || !write_net(l))
-            return false;
-    } while (SSL_pending(l->ssl) > 0 && is_empty(&l->in));
-    ERR_clear_error();
+    if (!read_net(l))
+        return false;
+    bool was_full = l->in.end == BUFFER_SIZE;
+    if (!write_inner(l) || !read_inner(l) || !write_net(l))
+        return false;
+    /* There may be more, and it was not TLS that said that there is not: do not wait for it. */
+    l->ready = was_full && is_empty(&l->in);
     bool in_over = l->in.ended && is_empty(&l->in), out_over = l->out.ended && is_empty(&l->out);
     return !in_over && !out_over;
 }
@@ -319,6 +327,44 @@ static nfds_t fill_fds(const struct rpc_relay *relay, struct pollfd *fds)
     return n;
 }
 
+/* Pumps those with something to do, and those that are late. True: some have more to do. */
+static bool pump_all(struct rpc_relay *relay)
+{
+    int64_t now_ns = sf_clock_monotonic_ns();
+    bool more = false;
+
+    for (unsigned i = relay->n_links; i-- > 0;) {
+        struct link *l = relay->links[i];
+        if ((l->ready || now_ns >= l->deadline_ns) && !pump(relay, l)) {
+            relay->links[i] = relay->links[--relay->n_links];
+            link_free(l);
+        } else {
+            more |= l->ready;
+        }
+    }
+    return more;
+}
+
+/* What poll() found. A peer that has hung up takes no answer: what it said is not worth more. */
+static void note_ready(struct rpc_relay *relay, const struct pollfd *fds)
+{
+    for (unsigned i = 0; i < relay->n_links; i++) {
+        short net = fds[1 + 2 * i].revents, inner = fds[2 + 2 * i].revents;
+        relay->links[i]->gone |= (net & (POLLERR | POLLHUP)) != 0;
+        relay->links[i]->ready |= net != 0 || inner != 0;
+    }
+}
+
+/* OpenSSL writes to sockets without MSG_NOSIGNAL. */
+static void block_sigpipe(void)
+{
+    sigset_t signals;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
 static bool is_ending(struct rpc_relay *relay)
 {
     uint64_t count;
@@ -336,23 +382,21 @@ static void *relay_all(void *argument)
     struct rpc_relay *relay = argument;
     struct pollfd *fds = calloc(1 + 2 * (size_t)relay->max_links, sizeof(*fds));
 
+    block_sigpipe();
     while (fds != NULL && !is_ending(relay)) {
         take_arrived(relay);
-        for (unsigned i = relay->n_links; i-- > 0;) {
-            if (pump(relay, relay->links[i]))
-                continue;
-            link_free(relay->links[i]);
-            relay->links[i] = relay->links[--relay->n_links];
-        }
-        if (poll(fds, fill_fds(relay, fds), TICK_MS) < 0 && errno != EINTR)
+        bool more = pump_all(relay);
+        if (poll(fds, fill_fds(relay, fds), more ? 0 : TICK_MS) >= 0)
+            note_ready(relay, fds);
+        else if (errno != EINTR)
             break;
     }
     free(fds);
     return NULL;
 }
 
-struct rpc_relay *rpc_relay_new(const struct rpc_tls *tls, unsigned max_connections, rpc_take take,
-                                void *context, struct sf_error **err)
+struct rpc_relay *rpc_relay_new(const struct rpc_tls *tls, const struct rpc_options *options,
+                                rpc_take take, void *context, struct sf_error **err)
 {
     struct rpc_relay *relay = calloc(1, sizeof(*relay));
     if (relay == NULL) {
@@ -360,12 +404,13 @@ struct rpc_relay *rpc_relay_new(const struct rpc_tls *tls, unsigned max_connecti
         return NULL;
     }
     pthread_mutex_init(&relay->lock, NULL);
-    relay->max_links = max_connections;
+    relay->max_links = options->max_connections;
+    relay->handshake_ns = options->handshake_ms * SF_NS_PER_MS;
     relay->take = take;
     relay->take_context = context;
     relay->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    relay->links = calloc(max_connections, sizeof(*relay->links));
-    relay->arrived = calloc(max_connections, sizeof(*relay->arrived));
+    relay->links = calloc(relay->max_links, sizeof(*relay->links));
+    relay->arrived = calloc(relay->max_links, sizeof(*relay->arrived));
     relay->context = SSL_CTX_new(TLS_server_method());
     bool ok = relay->wake >= 0 && relay->links != NULL && relay->arrived != NULL &&
               relay->context != NULL;

@@ -45,7 +45,9 @@ struct rpc_options {
     unsigned short_workers;   /* 0: 4 */
     unsigned long_workers;    /* 0: 64; calls beyond it are refused with RESOURCE_EXHAUSTED */
     unsigned max_queued;      /* 0: 256; waiting short calls */
-    unsigned max_connections; /* 0: 1024; unix sockets */
+    unsigned max_connections; /* 0: 1024; all addresses together; those beyond are closed */
+    unsigned keepalive_ms;    /* 0: 30 s; a peer that is silent for so long has to answer a ping */
+    unsigned handshake_ms;    /* 0: 10 s; for TLS */
     /* For each request that was taken apart, after it was answered; one log line. May be NULL. */
     void (*done)(const char *method, const ProtobufCMessage *request, const struct sf_error *err,
                  int64_t duration_ns);
@@ -87,8 +89,9 @@ bool rpc_server_listen(struct rpc_server *server, const char *address, const str
 
 bool rpc_server_start(struct rpc_server *server, struct sf_error **err);
 
-/* Health turns NOT_SERVING, new calls are refused with UNAVAILABLE, streams and waits are ended;
- * those under way get @grace_ms, then are cancelled. Returns when nothing is under way. */
+/* Health turns NOT_SERVING, new calls are refused with UNAVAILABLE. Streams are ended, and an
+ * RPC_WAITS method that waits (it has an rpc_call_on_cancel()), now or later; the others get
+ * @grace_ms, then are cancelled. Returns when nothing is under way. */
 void rpc_server_drain(struct rpc_server *server, uint32_t grace_ms);
 
 void rpc_server_free(struct rpc_server *server); /* drains, if that was not done; NULL is fine */

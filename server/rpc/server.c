@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
@@ -182,10 +183,15 @@ static void take_connection(void *context, int fd, bool tls)
         return;
     }
 
-    grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
-
-    grpc_server_add_channel_from_fd(server->core, fd, plain);
-    grpc_server_credentials_release(plain);
+    pthread_mutex_lock(&server->lock);
+    if (server->draining) { /* the core would keep it, and nobody would end it */
+        close(fd);
+    } else {
+        grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
+        grpc_server_add_channel_from_fd(server->core, fd, plain);
+        grpc_server_credentials_release(plain);
+    }
+    pthread_mutex_unlock(&server->lock);
 }
 
 bool rpc_server_listen(struct rpc_server *server, const char *address, const struct rpc_tls *tls,
@@ -199,8 +205,7 @@ bool rpc_server_listen(struct rpc_server *server, const char *address, const str
                        "three, or use a unix socket",
                        address);
     if (tls != NULL && server->relay == NULL) {
-        server->relay =
-            rpc_relay_new(tls, server->options.max_connections, take_connection, server, err);
+        server->relay = rpc_relay_new(tls, &server->options, take_connection, server, err);
         if (server->relay == NULL)
             return false;
     }
@@ -209,36 +214,29 @@ bool rpc_server_listen(struct rpc_server *server, const char *address, const str
 
 /* ---- Begin ---- */
 
-static grpc_server *new_core(size_t max_message)
+static grpc_arg number(const char *key, size_t value)
+{
+    return (grpc_arg){
+        .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = (int)value};
+}
+
+static grpc_server *new_core(const struct rpc_options *o)
 {
     grpc_resource_quota *quota = grpc_resource_quota_create("sandferry");
-    grpc_resource_quota_resize(quota, max_message * 8);
+    grpc_resource_quota_resize(quota, o->max_message_bytes * 8);
     grpc_arg args[] = {
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.so_reuseport", .value.integer = 0},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)"grpc.max_concurrent_streams",
-         .value.integer = 256},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)"grpc.max_receive_message_length",
-         .value.integer = (int)max_message},
+        number("grpc.so_reuseport", 0),
+        number("grpc.max_concurrent_streams", 256),
+        number("grpc.max_receive_message_length", o->max_message_bytes),
+        number("grpc.max_metadata_size", 65536),
         /* Identity only: a compressed message is unpacked before its size is looked at. */
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)"grpc.compression_enabled_algorithms_bitset",
-         .value.integer = 1},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.keepalive_time_ms", .value.integer = 30000},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)"grpc.keepalive_timeout_ms",
-         .value.integer = 10000},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)"grpc.http2.max_pings_without_data",
-         .value.integer = 0},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)"grpc.http2.min_ping_interval_without_data_ms",
-         .value.integer = 10000},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)"grpc.server_handshake_timeout_ms",
-         .value.integer = 10000},
-        {.type = GRPC_ARG_INTEGER, .key = (char *)"grpc.max_metadata_size", .value.integer = 65536},
+        number("grpc.compression_enabled_algorithms_bitset", 1),
+        /* Of idle connections too: who connects and says nothing is not there for long. */
+        number("grpc.keepalive_time_ms", o->keepalive_ms),
+        number("grpc.keepalive_timeout_ms", o->keepalive_ms < 10000 ? o->keepalive_ms : 10000),
+        number("grpc.keepalive_permit_without_calls", 1),
+        number("grpc.http2.max_pings_without_data", 0),
+        number("grpc.http2.min_ping_interval_without_data_ms", 10000),
         {.type = GRPC_ARG_POINTER,
          .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
          .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()}},
@@ -258,6 +256,8 @@ static void fill_defaults(struct rpc_options *o, const struct rpc_options *given
     o->long_workers = o->long_workers > 0 ? o->long_workers : 64;
     o->max_queued = o->max_queued > 0 ? o->max_queued : 256;
     o->max_connections = o->max_connections > 0 ? o->max_connections : 1024;
+    o->handshake_ms = o->handshake_ms > 0 ? o->handshake_ms : 10000;
+    o->keepalive_ms = o->keepalive_ms > 0 ? o->keepalive_ms : 30000;
 }
 
 struct rpc_server *rpc_server_new(const struct rpc_options *options, struct sf_error **err)
@@ -275,7 +275,7 @@ struct rpc_server *rpc_server_new(const struct rpc_options *options, struct sf_e
     pthread_cond_init(&server->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     LIST_INIT(&server->calls);
-    server->core = new_core(server->options.max_message_bytes);
+    server->core = new_core(&server->options);
     server->queue = rpc_queue_new();
     server->acceptor = rpc_acceptor_new(server->options.max_connections, take_connection, server);
     if (server->queue == NULL || server->acceptor == NULL) {
@@ -347,13 +347,26 @@ static void on_shutdown(struct rpc_op *op, bool ok)
 }
 
 /* The lock is held: a call that ends waits in rpc_server_leave(), so the list stays as it is. */
-static void cancel_calls(struct rpc_server *server, unsigned with_flags)
+static void cancel_calls(struct rpc_server *server)
 {
     struct rpc_call *call;
 
-    LIST_FOREACH(call, &server->calls, listed)
-    if (with_flags == 0 || (call->method != NULL && (call->method->method.flags & with_flags) != 0))
+    for (call = LIST_FIRST(&server->calls); call != NULL; call = LIST_NEXT(call, listed))
         rpc_call_cancel(call, true);
+}
+
+/* Streams and what waits for something would only use up the grace; what works may finish. */
+static void end_waits(struct rpc_server *server)
+{
+    struct rpc_call *call;
+
+    for (call = LIST_FIRST(&server->calls); call != NULL; call = LIST_NEXT(call, listed)) {
+        unsigned flags = call->method != NULL ? call->method->method.flags : 0;
+        if ((flags & (RPC_STREAM | RPC_BIDI)) != 0)
+            rpc_call_cancel(call, true);
+        else if ((flags & RPC_WAITS) != 0)
+            rpc_call_end_wait(call);
+    }
 }
 
 static void wait_calls(struct rpc_server *server, int64_t until_ns)
@@ -381,9 +394,9 @@ void rpc_server_drain(struct rpc_server *server, uint32_t grace_ms)
     grpc_server_shutdown_and_notify(server->core, rpc_queue_core(server->queue),
                                     &server->on_shutdown);
     pthread_mutex_lock(&server->lock);
-    cancel_calls(server, RPC_STREAM | RPC_WAITS | RPC_BIDI);
+    end_waits(server);
     wait_calls(server, until_ns);
-    cancel_calls(server, 0);
+    cancel_calls(server);
     pthread_mutex_unlock(&server->lock);
     grpc_server_cancel_all_calls(server->core);
 
