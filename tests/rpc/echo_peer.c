@@ -31,21 +31,41 @@ static void exec_server(const char *address, char *const tls[3], unsigned files)
     _exit(127);
 }
 
+int peer_reap(struct peer *p)
+{
+    int status = -1;
+
+    waitpid(p->pid, &status, 0);
+    close(p->in);
+    close(p->out);
+    close(p->err);
+    return status;
+}
+
+void peer_release(struct peer *p)
+{
+    ck_assert_int_eq(write(p->in, "x", 1), 1);
+}
+
 bool peer_start_at(struct peer *p, const char *address, char *const tls[3], unsigned files,
                    char *ret_words, size_t room)
 {
-    int out[2], err[2];
+    int in[2], out[2], err[2];
     char line[64];
 
-    ck_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
+    ck_assert(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 &&
+              pipe2(err, O_CLOEXEC) == 0);
     p->pid = fork();
     if (p->pid == 0) {
+        dup2(in[0], 0);
         dup2(out[1], 1);
         dup2(err[1], 2);
         exec_server(address, tls, files);
     }
+    close(in[0]);
     close(out[1]);
     close(err[1]);
+    p->in = in[1];
     p->out = out[0];
     p->err = err[0];
     snprintf(p->address, sizeof(p->address), "%s", address);
@@ -57,9 +77,7 @@ bool peer_start_at(struct peer *p, const char *address, char *const tls[3], unsi
     }
     ssize_t n = read(p->err, ret_words, room - 1);
     ret_words[n > 0 ? n : 0] = '\0';
-    waitpid(p->pid, NULL, 0);
-    close(p->out);
-    close(p->err);
+    peer_reap(p);
     return false;
 }
 
@@ -89,13 +107,10 @@ void peer_line(struct peer *p, char *ret, size_t room)
 
 int peer_stop(struct peer *p)
 {
-    int status = -1;
     char path[100];
 
     kill(p->pid, SIGTERM);
-    waitpid(p->pid, &status, 0);
-    close(p->out);
-    close(p->err);
+    int status = peer_reap(p);
     snprintf(path, sizeof(path), "%s/s", p->directory);
     ck_assert_int_ne(access(path, F_OK), 0); /* its socket goes with it */
     ck_assert_int_eq(rmdir(p->directory), 0);

@@ -10,7 +10,7 @@
 
 struct peer {
     pid_t pid;
-    int out, err; /* what it prints */
+    int in, out, err; /* its standard input; what it prints */
     char address[128];
     char directory[64];
 };
@@ -23,6 +23,8 @@ bool peer_start_at(struct peer *p, const char *address, char *const tls[3], unsi
                    char *ret_words, size_t room);
 /* The next line that it prints, within 10 s. */
 void peer_line(struct peer *p, char *ret, size_t room);
+int peer_reap(struct peer *p);     /* waits for its end; the status of waitpid() */
+void peer_release(struct peer *p); /* ends a Work */
 /* SIGTERM, and its exit status. Removes its directory. */
 int peer_stop(struct peer *p);
 long peer_peak_kib(const struct peer *p); /* VmHWM */

@@ -2,11 +2,13 @@
  * echo_server ADDRESS [CERTIFICATE KEY CLIENT-CA]: serves echo.proto until SIGTERM. Prints the port
  * of a TCP address, or "ready", when it does.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "rpc/rpc.h"
@@ -40,6 +42,16 @@ static bool fail_with_many(struct sf_error **err)
     return false;
 }
 
+/* A file may be called anything. */
+static bool fail_long(struct sf_error **err)
+{
+    char name[10000];
+
+    memset(name, 'n', sizeof(name));
+    memcpy(name, "\xff\xc3\xa4", 3);
+    return sf_fail(err, SF_NOT_FOUND, "no '%.*s'", (int)sizeof(name), name);
+}
+
 static bool echo(void *context, struct rpc_call *call, const ProtobufCMessage *request,
                  ProtobufCMessage *reply, struct sf_error **err)
 {
@@ -50,6 +62,8 @@ static bool echo(void *context, struct rpc_call *call, const ProtobufCMessage *r
         return fail_with_details(err);
     if (strcmp(q->text, "fail much") == 0)
         return fail_with_many(err);
+    if (strcmp(q->text, "fail long") == 0)
+        return fail_long(err);
     if (strcmp(q->text, "release") == 0) {
         pthread_mutex_lock(&lock);
         released = true;
@@ -122,12 +136,30 @@ static bool hold(void *context, struct rpc_call *call, const ProtobufCMessage *r
     return true;
 }
 
+/* It does not wait as the engine knows it, but looks from time to time whether it may go on. */
+static bool work(void *context, struct rpc_call *call, const ProtobufCMessage *request,
+                 ProtobufCMessage *reply, struct sf_error **err)
+{
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+
+    (void)context;
+    printf("working\n");
+    fflush(stdout);
+    while (poll(&input, 1, 20) == 0 && !rpc_call_cancelled(call))
+        ;
+    if (rpc_call_cancelled(call))
+        return rpc_call_fail_cancelled(call, err);
+    ((response_t *)(void *)reply)->text = strdup(((const request_t *)(const void *)request)->text);
+    return true;
+}
+
 /* clang-format off */
 static const struct rpc_method methods[] = {
     { "Echo",   echo,   NULL, RPC_READER, 0          },
     { "Repeat", repeat, NULL, RPC_READER, RPC_STREAM },
     { "Hang",   hang,   NULL, RPC_READER, RPC_WAITS  },
     { "Hold",   hold,   NULL, RPC_READER, 0          },
+    { "Work",   work,   NULL, RPC_READER, RPC_WAITS  },
     { 0 },
 };
 /* clang-format on */
@@ -147,7 +179,14 @@ static char *read_text(const char *path)
 static bool serve(int argc, char *argv[], const sigset_t *signals, struct sf_error **err)
 {
     const struct rpc_options options = {
-        .max_message_bytes = 1024 * 1024, .short_workers = 2, .max_queued = 1, .long_workers = 8};
+        .max_message_bytes = 1024 * 1024,
+        .short_workers = 2,
+        .max_queued = 1,
+        .long_workers = 8,
+        .max_connections = 100,
+        .keepalive_ms = 3000,
+        .handshake_ms = 3000,
+    };
     struct rpc_tls tls = {0};
     int port = 0, number;
 
