@@ -96,6 +96,7 @@ struct process *process_add(struct processes *p, const char *container_id, const
     snprintf(new->container_id, sizeof(new->container_id), "%s", container_id);
     snprintf(new->exec_id, sizeof(new->exec_id), "%s", exec_id);
     new->exit_code = EXIT_UNKNOWN;
+    new->serial = ++p->last_serial;
     size_t at = place_of(p, container_id, exec_id);
     memmove(&p->list[at + 1], &p->list[at], (p->n - at) * sizeof(*p->list));
     p->list[at] = new;

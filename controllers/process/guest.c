@@ -9,7 +9,14 @@
 #include "sandferry/v1/agent.pb-c.h"
 
 #define SIGNAL_MS 10000
-#define INPUT_MS  60000
+#define INPUT_MS  10000 /* the agent answers at once, read or not */
+
+static void reply_free(Sandferry__V1__AgentReply *reply)
+{
+    if (reply != NULL)
+        sandferry__v1__agent_reply__free_unpacked(reply, NULL);
+}
+SF_DEFINE_CLEANUP(Sandferry__V1__AgentReply, reply_free)
 
 static bool ask(struct processes *p, Sandferry__V1__AgentRequest *request, uint32_t timeout_ms,
                 Sandferry__V1__AgentReply **ret, struct sf_error **err)
@@ -45,6 +52,7 @@ bool guest_input(struct processes *p, struct process *process, const uint8_t *da
 {
     Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
     Sandferry__V1__AgentInput body = SANDFERRY__V1__AGENT_INPUT__INIT;
+    SF_CLEANUP(reply_freep) Sandferry__V1__AgentReply *reply = NULL;
 
     body.container_id = process->guest_container_id;
     body.exec_id = process->exec_id;
@@ -52,9 +60,13 @@ bool guest_input(struct processes *p, struct process *process, const uint8_t *da
     body.close = close;
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_INPUT;
     request.input = &body;
-    if (!ask(p, &request, INPUT_MS, NULL, err))
+    if (!ask(p, &request, INPUT_MS, &reply, err))
         return false;
     process->stdin_offset += size;
+    /* More than we know of: an earlier answer was lost, the bytes were not. */
+    if (reply->body_case == SANDFERRY__V1__AGENT_REPLY__BODY_INPUT &&
+        reply->input->offset > process->stdin_offset && reply->input->offset <= OFFSET_MAX)
+        process->stdin_offset = reply->input->offset;
     process->stdin_closed |= close;
     return true;
 }
@@ -73,8 +85,33 @@ static void tell_taken(struct processes *p, const struct process *process, unsig
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_OUTPUT_TAKEN;
     request.output_taken = &body;
     if (!ask(p, &request, 0, NULL, &err))
-        sf_warning("process '%s/%s': output acknowledgement: %s, continuing",
-                   process->container_id, process->exec_id, sf_error_message(err));
+        sf_warning("process '%s/%s': output acknowledgement: %s, continuing", process->container_id,
+                   process->exec_id, sf_error_message(err));
+}
+
+/* Into the ring: what is there already is passed over, and what never came is lost. */
+static bool place_output(const struct process *process, struct ring *r,
+                         const Sandferry__V1__AgentOutput *o)
+{
+    if (r->closed || o->offset > OFFSET_MAX || o->data.len > OFFSET_MAX - o->offset) {
+        sf_warning("process '%s/%s': output at %" PRIu64 " of %s stream of %" PRIu64
+                   " bytes, continuing",
+                   process->container_id, process->exec_id, o->offset,
+                   r->closed ? "a closed" : "an open", r->end);
+        return false;
+    }
+    if (o->offset != r->end)
+        sf_warning("process '%s/%s': output at %" PRIu64 ", expected %" PRIu64 ", continuing",
+                   process->container_id, process->exec_id, o->offset, r->end);
+    if (o->offset > r->end)
+        ring_skip(r, o->offset);
+    uint64_t repeated = r->end - o->offset;
+    if (repeated >= o->data.len ||
+        ring_add(r, o->data.data + repeated, o->data.len - (size_t)repeated))
+        return true;
+    sf_warning("process '%s/%s': no memory for its output, continuing", process->container_id,
+               process->exec_id);
+    return false;
 }
 
 static void take_output(struct processes *p, const Sandferry__V1__AgentOutput *o)
@@ -86,16 +123,8 @@ static void take_output(struct processes *p, const Sandferry__V1__AgentOutput *o
         return;
     }
     struct ring *r = &process->out[o->stream - 1];
-    if (o->offset != r->end || r->closed) {
-        sf_warning("process '%s/%s': output at %" PRIu64 ", expected %" PRIu64 ", continuing",
-                   process->container_id, process->exec_id, o->offset, r->end);
+    if (!place_output(process, r, o))
         return;
-    }
-    if (!ring_add(r, o->data.data, o->data.len)) {
-        sf_warning("process '%s/%s': no memory for its output, continuing", process->container_id,
-                   process->exec_id);
-        return;
-    }
     r->closed = o->closed;
     if (o->data.len > 0)
         tell_taken(p, process, o->stream - 1);
@@ -107,8 +136,8 @@ static void take_exit(struct processes *p, const Sandferry__V1__AgentExited *e)
     struct process *process = process_find_guest(p, e->container_id, e->exec_id);
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
 
-    if (process == NULL ||
-        !sf_machine_move(&process_machine, &process->state, PROCESS_EXITED, e->container_id, &err)) {
+    if (process == NULL || !sf_machine_move(&process_machine, &process->state, PROCESS_EXITED,
+                                            e->container_id, &err)) {
         sf_warning("sandbox '%s': exit of process '%.64s': %s, continuing",
                    sf_sandbox_id(p->base.sandbox), e->container_id,
                    err != NULL ? sf_error_message(err) : "there is none");

@@ -103,9 +103,21 @@ static bool process_create(struct sf_controller *c, const struct sf_bytes *optio
     return guest_listen(processes_of(c), err);
 }
 
+/* With its VM a process ends, and nobody will ever tell how. */
+static void end_unknown(struct process *p)
+{
+    if (!sf_machine_next(&process_machine, p->state, PROCESS_EXITED, &p->state))
+        return;
+    p->exit_code = EXIT_UNKNOWN;
+    p->lost = true;
+}
+
 static void process_destroy(struct sf_controller *c)
 {
     guest_unlisten(processes_of(c));
+    for (size_t i = 0; i < processes_of(c)->n; i++)
+        end_unknown(processes_of(c)->list[i]);
+    sf_sandbox_changed(c->sandbox);
 }
 
 static bool process_save(struct sf_controller *c, struct sf_bytes *ret_section,

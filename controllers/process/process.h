@@ -18,7 +18,9 @@
 
 #define PROCESS_SECTION_VERSION 1
 #define PROCESSES_MAX           4096
-#define RING_SIZE               (256 * 1024) /* bytes kept of each stream */
+#define RING_SIZE               (256 * 1024)        /* bytes kept of each stream */
+#define HELD_IN_ALL             (4 * 1024 * 1024)   /* bytes of output that a section takes along */
+#define OFFSET_MAX              (UINT64_C(1) << 62) /* no stream is longer: sums cannot wrap */
 #define EXIT_UNKNOWN            255
 
 /* Numbers as on the wire. */
@@ -30,12 +32,7 @@ enum process_state {
     PROCESS_N_STATES
 };
 
-enum process_event {
-    PROCESS_MADE,
-    PROCESS_STARTED,
-    PROCESS_EXITED,
-    PROCESS_N_EVENTS
-};
+enum process_event { PROCESS_MADE, PROCESS_STARTED, PROCESS_EXITED, PROCESS_N_EVENTS };
 
 extern const struct sf_machine process_machine;
 
@@ -51,6 +48,7 @@ struct process {
     char container_id[SF_ID_SIZE], exec_id[SF_ID_SIZE]; /* exec_id "": the init process */
     char guest_container_id[SF_ID_SIZE];
     unsigned state; /* enum process_state */
+    bool lost;      /* it ended with its VM here; how, or that it went on elsewhere, others say */
     int32_t pid;
     bool terminal;
     char *spec; /* owned; may be NULL */
@@ -59,12 +57,14 @@ struct process {
     uint64_t stdin_offset;
     bool stdin_closed;
     struct ring out[2]; /* stdout, stderr */
+    uint64_t serial; /* tells it from another that had or gets the same ids; not in the section */
 };
 
 struct processes {
     struct sf_controller base; /* first */
     struct process **list;     /* owned, and what it points to; sorted by container, then exec id */
     size_t n;
+    uint64_t last_serial;
     struct sf_controller *container; /* who is told of exits; borrowed */
     sf_init_exited_fn on_exit;
 };
@@ -83,6 +83,8 @@ void processes_empty(struct processes *p);
 /* ---- ring.c ---- */
 /* False: no memory; nothing was taken. */
 bool ring_add(struct ring *r, const uint8_t *data, size_t size);
+/* What lies before @offset, which is beyond the end, never came: nothing is held any more. */
+void ring_skip(struct ring *r, uint64_t offset);
 uint64_t ring_begin(const struct ring *r); /* offset of the first byte held */
 /* Copies up to @room bytes from @offset on, which must be held or the end. Return: how many. */
 size_t ring_copy(const struct ring *r, uint64_t offset, uint8_t *ret, size_t room);

@@ -37,6 +37,14 @@ bool ring_add(struct ring *r, const uint8_t *data, size_t size)
     return true;
 }
 
+void ring_skip(struct ring *r, uint64_t offset)
+{
+    assert(offset >= r->end);
+
+    r->end = offset;
+    r->size = 0;
+}
+
 size_t ring_copy(const struct ring *r, uint64_t offset, uint8_t *ret, size_t room)
 {
     assert(offset >= ring_begin(r) && offset <= r->end);

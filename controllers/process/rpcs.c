@@ -29,6 +29,25 @@ static struct process *find(struct sf_controller *c, const char *container_id, c
     return p;
 }
 
+/* After a wait: the same one, not another that has its ids now. */
+static struct process *find_again(struct sf_controller *c, const char *container_id,
+                                  const char *exec_id, uint64_t serial, struct sf_error **err)
+{
+    struct process *p = find(c, container_id, exec_id, err);
+
+    if (p == NULL || p->serial == serial)
+        return p;
+    sf_fail(err, SF_NOT_FOUND, "the process '%s' of container '%s' is gone; another has its id now",
+            exec_id, container_id);
+    return NULL;
+}
+
+/* Who waits for one that was lost with its VM is told by the wait what became of the sandbox. */
+static bool end_is_known(const struct process *p)
+{
+    return p->state == PROCESS_TERMINATED && !p->lost;
+}
+
 /* ---- As messages, without the bytes that are held ---- */
 
 static Sandferry__V1__ProcessOutput *output_message(const struct ring *r)
@@ -143,16 +162,15 @@ static bool wait_process(struct sf_controller *c, struct sf_call *call, const vo
 {
     const Sandferry__V1__WaitProcessRequest *q = request;
     Sandferry__V1__WaitProcessResponse *out = reply;
+    const struct process *p = find(c, q->container_id, q->exec_id, err);
+    uint64_t serial = p != NULL ? p->serial : 0;
 
-    for (;;) { /* it may have been forgotten meanwhile: look it up each time */
-        const struct process *p = find(c, q->container_id, q->exec_id, err);
-        if (p == NULL)
+    while (p != NULL && !end_is_known(p)) {
+        if (!sf_call_wait(call, err)) /* it may have been forgotten meanwhile */
             return false;
-        if (p->state == PROCESS_TERMINATED)
-            return (out->process = process_message(p, err)) != NULL;
-        if (!sf_call_wait(call, err))
-            return false;
+        p = find_again(c, q->container_id, q->exec_id, serial, err);
     }
+    return p != NULL && (out->process = process_message(p, err)) != NULL;
 }
 
 /* Sends what is held from *@offset on. */
@@ -179,11 +197,11 @@ static bool stream_output(struct sf_controller *c, struct sf_call *call,
 {
     unsigned number = q->stream == SANDFERRY__V1__OUTPUT_STREAM__OUTPUT_STREAM_STDERR ? 1 : 0;
     uint64_t offset = q->offset;
+    const struct process *p = find(c, q->container_id, q->exec_id, err);
+    uint64_t serial = p != NULL ? p->serial : 0;
 
-    for (;;) { /* the lock was given back: everything may have changed */
-        const struct process *p = find(c, q->container_id, q->exec_id, err);
-        if (p == NULL)
-            return false;
+    /* Both a send and a wait give the lock back: everything may have changed. */
+    for (; p != NULL; p = find_again(c, q->container_id, q->exec_id, serial, err)) {
         const struct ring *r = &p->out[number];
         if (offset > r->end)
             return sf_fail(err, SF_OUT_OF_RANGE,
@@ -194,11 +212,13 @@ static bool stream_output(struct sf_controller *c, struct sf_call *call,
                 return false;
             continue;
         }
-        if (r->closed || !q->follow || p->state == PROCESS_NOT_CREATED)
+        if (r->closed || !q->follow || p->state == PROCESS_NOT_CREATED ||
+            end_is_known(p)) /* the guest tells of an end after all output */
             return true;
         if (!sf_call_wait(call, err))
             return false;
     }
+    return false;
 }
 
 static bool read_output(struct sf_controller *c, struct sf_call *call, const void *request,

@@ -38,24 +38,56 @@ struct wire_process {
     Google__Protobuf__Timestamp exited_at;
 };
 
-static bool output_to_wire(const struct ring *r, struct wire_process *w, unsigned number)
+static size_t at_most(size_t size, size_t limit)
+{
+    return size < limit ? size : limit;
+}
+
+static size_t held_in_all(const struct processes *p, size_t limit)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        sum += at_most(p->list[i]->out[0].size, limit) + at_most(p->list[i]->out[1].size, limit);
+    return sum;
+}
+
+/* How many bytes each stream may take along, so that the section stays small: the most with which
+ * all of them are within HELD_IN_ALL. */
+static size_t held_limit(const struct processes *p)
+{
+    size_t fits = 0, too_much = RING_SIZE + 1;
+
+    while (too_much - fits > 1) {
+        size_t middle = (fits + too_much) / 2;
+        if (held_in_all(p, middle) <= HELD_IN_ALL)
+            fits = middle;
+        else
+            too_much = middle;
+    }
+    return fits;
+}
+
+static bool output_to_wire(const struct ring *r, size_t limit, struct wire_process *w,
+                           unsigned number)
 {
     output_t *out = &w->out[number];
+    size_t size = at_most(r->size, limit);
 
     sandferry__v1__process_output__init(out);
-    out->offset = ring_begin(r);
+    out->offset = r->end - size; /* the newest */
     out->closed = r->closed;
-    if (r->size == 0)
+    if (size == 0)
         return true;
-    w->held[number] = malloc(r->size);
+    w->held[number] = malloc(size);
     if (w->held[number] == NULL)
         return false;
-    out->held.len = ring_copy(r, out->offset, w->held[number], r->size);
+    out->held.len = ring_copy(r, out->offset, w->held[number], size);
     out->held.data = w->held[number];
     return true;
 }
 
-static bool to_wire(const struct process *p, struct wire_process *w)
+static bool to_wire(const struct process *p, size_t limit, struct wire_process *w)
 {
     process_t *m = &w->message;
 
@@ -79,7 +111,7 @@ static bool to_wire(const struct process *p, struct wire_process *w)
     m->stdin_closed = p->stdin_closed;
     m->stdout = &w->out[0];
     m->stderr = &w->out[1];
-    return output_to_wire(&p->out[0], w, 0) && output_to_wire(&p->out[1], w, 1);
+    return output_to_wire(&p->out[0], limit, w, 0) && output_to_wire(&p->out[1], limit, w, 1);
 }
 
 static bool pack(section_t *section, struct sf_bytes *ret, struct sf_error **err)
@@ -99,10 +131,11 @@ bool processes_to_section(const struct processes *p, struct sf_bytes *ret, struc
     section_t section = SANDFERRY__V1__PROCESS_SECTION__INIT;
     struct wire_process *wires = calloc(p->n + 1, sizeof(*wires));
     process_t **list = calloc(p->n + 1, sizeof(*list));
+    size_t limit = held_limit(p);
     bool ok = wires != NULL && list != NULL;
 
     for (size_t i = 0; ok && i < p->n; i++) {
-        ok = to_wire(p->list[i], &wires[i]);
+        ok = to_wire(p->list[i], limit, &wires[i]);
         list[i] = &wires[i].message;
     }
     section.schema_version = PROCESS_SECTION_VERSION;
@@ -124,9 +157,13 @@ static bool output_from_wire(struct ring *r, const output_t *wire, struct sf_err
 {
     if (wire == NULL)
         return true;
-    if (wire->held.len > RING_SIZE || wire->offset > UINT64_MAX - wire->held.len)
+    if (wire->held.len > RING_SIZE)
         return sf_fail(err, SF_INVALID_ARGUMENT, "%zu bytes are held; at most %d", wire->held.len,
                        RING_SIZE);
+    if (wire->offset > OFFSET_MAX - wire->held.len)
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "offset %llu and the bytes held are beyond 2^62, where streams end",
+                       (unsigned long long)wire->offset);
     r->end = wire->offset;
     r->closed = wire->closed;
     return ring_add(r, wire->held.data, wire->held.len)
@@ -169,7 +206,7 @@ static bool from_wire(struct processes *p, const process_t *wire, struct sf_erro
     new->stdin_offset = wire->stdin_offset;
     new->stdin_closed = wire->stdin_closed;
     if (wire->exited_at != NULL)
-        new->exited_at_ns = wire->exited_at->seconds * NS_PER_S + wire->exited_at->nanos;
+        new->exited_at_ns = wire->exited_at->seconds *NS_PER_S + wire->exited_at->nanos;
     if (wire->spec[0] != '\0' && (new->spec = strdup(wire->spec)) == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     return output_from_wire(&new->out[0], wire->stdout, err) &&

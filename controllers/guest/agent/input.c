@@ -9,20 +9,17 @@
 
 #define AT_ONCE_MAX ((size_t)64 * 1024)
 #define HELD_MAX    ((size_t)256 * 1024) /* bytes kept for a process that does not read */
-#define HELD_LOW    ((size_t)128 * 1024) /* the host may send more */
 
 #define TERMINAL_EOF 4 /* ^D */
 
-static void answer(struct process *p)
+static void answer(const struct process *p, uint64_t call)
 {
     Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
     Sandferry__V1__AgentInputReply input = SANDFERRY__V1__AGENT_INPUT_REPLY__INIT;
-    uint64_t call = p->in.call;
 
     input.offset = p->in.offset;
     reply.body_case = SANDFERRY__V1__AGENT_REPLY__BODY_INPUT;
     reply.input = &input;
-    p->in.call = 0;
     reply_send(call, &(struct outcome){0}, &reply);
 }
 
@@ -55,22 +52,20 @@ void input_pump(struct process *p)
     }
     if (in->closing && in->size == 0 && !p->terminal)
         close_input(in);
-    if (in->call != 0 && in->size <= HELD_LOW)
-        answer(p);
 }
 
 static bool check(const struct process *p, const Sandferry__V1__AgentInput *r, struct outcome *o)
 {
-    if (p->in.call != 0)
-        return outcome_fail(o, SF_UNAVAILABLE,
-                            "container '%s' has not read its earlier input yet; try again",
-                            r->container_id);
     if (p->in.closing || p->in.fd < 0 || p->ended)
         return outcome_fail(o, SF_FAILED_PRECONDITION,
                             "the standard input of container '%s' is closed", r->container_id);
-    if (r->data.len > AT_ONCE_MAX || p->in.size + r->data.len + 1 > HELD_MAX)
+    if (r->data.len > AT_ONCE_MAX)
         return outcome_fail(o, SF_INVALID_ARGUMENT, "%zu bytes of input at once: at most %zu",
                             r->data.len, AT_ONCE_MAX);
+    if (p->in.size + r->data.len + 1 > HELD_MAX)
+        return outcome_fail(o, SF_RESOURCE_EXHAUSTED,
+                            "container '%s' has not read %zu bytes of earlier input yet; try again",
+                            r->container_id, p->in.size);
     return true;
 }
 
@@ -87,6 +82,7 @@ static bool hold(struct input *in, const void *data, size_t size, struct outcome
     return true;
 }
 
+/* Answered as soon as the bytes are held: the host has a lock while it waits. */
 void input_take(struct process *p, uint64_t call, const Sandferry__V1__AgentInput *r)
 {
     static const uint8_t end = TERMINAL_EOF;
@@ -99,6 +95,6 @@ void input_take(struct process *p, uint64_t call, const Sandferry__V1__AgentInpu
     }
     p->in.offset += r->data.len;
     p->in.closing = r->close;
-    p->in.call = call;
     input_pump(p);
+    answer(p, call);
 }

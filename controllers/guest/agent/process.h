@@ -25,7 +25,6 @@ struct input {
     size_t size;
     uint64_t offset; /* bytes taken from the host in all */
     bool closing;
-    uint64_t call; /* the request that is answered when there is room; 0: none */
 };
 
 struct process {
