@@ -8,19 +8,15 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const states[] = {
-    [CONTAINER_NOT_CREATED] = "not created",
-    [CONTAINER_CREATED] = "created",
-    [CONTAINER_RUNNING] = "running",
-    [CONTAINER_STOPPED] = "stopped",
+    [CONTAINER_NOT_CREATED] = "not created", [CONTAINER_CREATED] = "created",
+    [CONTAINER_RUNNING] = "running",         [CONTAINER_STOPPED] = "stopped",
     [CONTAINER_INVALID] = "invalid",
 };
 static_assert(COUNT(states) == CONTAINER_N_STATES, "every state has a name");
 
 static const char *const events[] = {
-    [CONTAINER_MADE] = "made",
-    [CONTAINER_MAKE_FAILED] = "make failed",
-    [CONTAINER_STARTED] = "started",
-    [CONTAINER_START_FAILED] = "start failed",
+    [CONTAINER_MADE] = "made",       [CONTAINER_MAKE_FAILED] = "make failed",
+    [CONTAINER_STARTED] = "started", [CONTAINER_START_FAILED] = "start failed",
     [CONTAINER_EXITED] = "exited",
 };
 static_assert(COUNT(events) == CONTAINER_N_EVENTS, "every event has a name");
@@ -120,6 +116,7 @@ struct container *container_add(struct containers *c, const char *container_id, 
     snprintf(new->container_id, sizeof(new->container_id), "%s", container_id);
     snprintf(new->guest_container_id, sizeof(new->guest_container_id), "%s", container_id);
     snprintf(new->pod_id, sizeof(new->pod_id), "%s", pod_id);
+    new->serial = ++c->last_serial;
     size_t at = c->n++;
     for (; at > 0 && strcmp(c->list[at - 1]->container_id, container_id) > 0; at--)
         c->list[at] = c->list[at - 1];

@@ -50,6 +50,17 @@ static bool do_create(struct sf_controller *c, const struct sf_bytes *options,
     return listen_to_exits(c, err);
 }
 
+/* With its VM a container stops. */
+static void do_destroy(struct sf_controller *c)
+{
+    struct containers *all = containers_of(c);
+
+    for (size_t i = 0; i < all->n; i++)
+        sf_machine_next(&container_machine, all->list[i]->state, CONTAINER_EXITED,
+                        &all->list[i]->state);
+    sf_sandbox_changed(c->sandbox);
+}
+
 /* What could not be taken back is half there: it has to be deleted on this host. */
 static bool do_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
@@ -132,6 +143,7 @@ SF_CONTROLLER_EXPORT(
 
     .fini    = container_fini,
     .create  = do_create,
+    .destroy = do_destroy,
     .check   = do_check,
     .save    = do_save,
     .import  = do_import,

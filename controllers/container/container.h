@@ -59,18 +59,19 @@ struct label {
 
 struct container {
     char container_id[SF_ID_SIZE], guest_container_id[SF_ID_SIZE], pod_id[SF_ID_SIZE];
-    unsigned state; /* enum container_state */
+    unsigned state;                  /* enum container_state */
     struct layer layers[LAYERS_MAX]; /* read-only, lowest first */
     size_t n_layers;
     struct layer scratch; /* reservation_id "": in guest memory */
-    bool combined;
+    bool combined;        /* the guest has made it, or may have: it is to be asked to delete it */
     char rootfs_path[LAYER_PATH_SIZE];
     char disks[DISKS_MAX][SF_GUID_SIZE]; /* reservations besides the layers, sorted */
     size_t n_disks;
-    char *spec; /* owned: OCI runtime spec, JSON */
+    char *spec;                      /* owned: OCI runtime spec, JSON */
     struct label labels[LABELS_MAX]; /* sorted by key */
     size_t n_labels;
     int64_t created_at_ns;
+    uint64_t serial; /* tells it from another that gets the same id; not in the section */
 };
 
 struct containers {
@@ -79,6 +80,7 @@ struct containers {
     size_t n_pods;
     struct container **list; /* owned, and what it points to; sorted */
     size_t n;
+    uint64_t last_serial;
 };
 
 /* ---- books.c ---- */
@@ -128,7 +130,11 @@ struct spec_mount {
     bool read_only;
 };
 
-/* The spec that the guest gets, on the heap; NULL: *@err says why. *@ret_terminal: of its process. */
+/* What can be said of the wishes before anything is done. */
+bool spec_check(const struct wanted_container *wanted, struct sf_error **err);
+
+/* The spec that the guest gets, on the heap; NULL: *@err says why. *@ret_terminal: of its process.
+ */
 char *spec_make(const struct wanted_container *wanted, const struct container *container,
                 const struct spec_mount *mounts, size_t n_mounts, bool *ret_terminal,
                 struct sf_error **err);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "snapshot/limits.h"
 #include "snapshot/validate.h"
 
 static const struct sf_disks_offer *disks_of(struct containers *c, struct sf_controller **ret_owner,
@@ -21,9 +22,8 @@ static const struct sf_disks_offer *disks_of(struct containers *c, struct sf_con
     return disks;
 }
 
-static const struct sf_processes_offer *processes_of(struct containers *c,
-                                                     struct sf_controller **ret_owner,
-                                                     struct sf_error **err)
+static const struct sf_processes_offer *
+processes_of(struct containers *c, struct sf_controller **ret_owner, struct sf_error **err)
 {
     const struct sf_processes_offer *processes =
         sf_sandbox_offer(c->base.sandbox, SF_PROCESSES_OFFER, ret_owner);
@@ -150,7 +150,8 @@ static bool check(struct containers *c, const struct wanted_container *wanted,
 {
     if (!sf_id_valid(wanted->container_id) ||
         (wanted->pod_id[0] != '\0' && !sf_id_valid(wanted->pod_id))) {
-        sf_fail(err, SF_INVALID_ARGUMENT, "'%.80s' is no container id, or '%.80s' no pod id: 1 to 64 "
+        sf_fail(err, SF_INVALID_ARGUMENT,
+                "'%.80s' is no container id, or '%.80s' no pod id: 1 to 64 "
                 "letters, digits, '-', '_', '.', the first a letter or digit",
                 wanted->container_id, wanted->pod_id);
         return sf_fail_detail(err, SF_DETAIL_FIELD, "container_id", "must be an id");
@@ -161,11 +162,36 @@ static bool check(struct containers *c, const struct wanted_container *wanted,
                        sf_sandbox_id(c->base.sandbox), wanted->container_id);
     if (wanted->n_layers == 0 || wanted->n_layers > LAYERS_MAX || wanted->n_disks > DISKS_MAX ||
         wanted->n_labels > LABELS_MAX) {
-        sf_fail(err, SF_INVALID_ARGUMENT,
-                "container '%s' has %zu layers, %zu disks and %zu labels; 1 to %d layers, and up to "
-                "%d of the others are allowed", wanted->container_id, wanted->n_layers,
-                wanted->n_disks, wanted->n_labels, LAYERS_MAX, DISKS_MAX);
+        sf_fail(
+            err, SF_INVALID_ARGUMENT,
+            "container '%s' has %zu layers, %zu disks and %zu labels; 1 to %d layers, and up to "
+            "%d of the others are allowed",
+            wanted->container_id, wanted->n_layers, wanted->n_disks, wanted->n_labels, LAYERS_MAX,
+            DISKS_MAX);
         return sf_fail_detail(err, SF_DETAIL_FIELD, "layers", "at least one is needed");
+    }
+    return true;
+}
+
+static bool check_labels(const struct wanted_container *wanted, struct sf_error **err)
+{
+    for (size_t i = 0; i < wanted->n_labels; i++) {
+        const char *key = wanted->labels[i].key;
+        bool twice = false;
+        for (size_t k = 0; k < i && !twice; k++)
+            twice = strcmp(wanted->labels[k].key, key) == 0;
+        if (key[0] != '\0' && strlen(key) <= SF_LABEL_KEY_MAX && !twice &&
+            strlen(wanted->labels[i].value) <= SF_LABEL_VALUE_MAX)
+            continue;
+        sf_fail(err, SF_INVALID_ARGUMENT,
+                "labels[%zu]: the key '%.128s' %s; give each key once, with 1 to %d bytes, and a "
+                "value of at most %d",
+                i, key,
+                twice ? "comes twice"
+                      : "or its value has no good "
+                        "length",
+                SF_LABEL_KEY_MAX, SF_LABEL_VALUE_MAX);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "labels", "key twice, or of no good length");
     }
     return true;
 }
@@ -179,8 +205,8 @@ static struct container *new_container(struct containers *c, const struct wanted
     if (pod == NULL && (pod = pod_add(c, pod_id, pod_id, err)) == NULL)
         return NULL;
     struct container *container = container_add(c, wanted->container_id, pod_id, err);
-    SF_CLEANUP(sf_freep) char *rootfs =
-        sf_guest_rootfs_path(pod->guest_pod_id, wanted->container_id);
+    SF_CLEANUP(sf_freep)
+    char *rootfs = sf_guest_rootfs_path(pod->guest_pod_id, wanted->container_id);
     bool ok = container != NULL && rootfs != NULL && strlen(rootfs) < LAYER_PATH_SIZE;
     for (size_t i = 0; ok && i < wanted->n_labels; i++)
         ok = container_add_label(container, wanted->labels[i].key, wanted->labels[i].value);
@@ -210,9 +236,11 @@ static bool make(struct containers *c, struct container *container,
         !take_scratch(c, container, wanted, err) || !take_disks(c, container, wanted, mounts, err))
         return false;
     container->spec = spec_make(wanted, container, mounts, wanted->n_disks, &terminal, err);
-    if (container->spec == NULL || !guest_create(c, container, terminal, &pid, err))
+    if (container->spec == NULL)
         return false;
-    container->combined = true;
+    container->combined = true; /* even if the answer is lost: the guest may have made it */
+    if (!guest_create(c, container, terminal, &pid, err))
+        return false;
     return processes->add_init(owner, container->container_id, container->guest_container_id, pid,
                                terminal, err);
 }
@@ -246,7 +274,7 @@ keep:
 bool container_create(struct containers *c, const struct wanted_container *wanted,
                       struct container **ret, struct sf_error **err)
 {
-    if (!check(c, wanted, err))
+    if (!check(c, wanted, err) || !check_labels(wanted, err) || !spec_check(wanted, err))
         return false;
     struct container *container = new_container(c, wanted, err);
     if (container == NULL)

@@ -26,8 +26,7 @@ static section_t *books(const struct containers *c, struct sf_error **err)
     if (!containers_to_section(c, &section, err))
         return NULL;
 
-    section_t *wire =
-        sandferry__v1__container_section__unpack(NULL, section.size, section.data);
+    section_t *wire = sandferry__v1__container_section__unpack(NULL, section.size, section.data);
     if (wire == NULL)
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     return wire;
@@ -67,17 +66,17 @@ static struct container *find(struct sf_controller *c, const char *container_id,
 static struct wanted_disk want_disk(const Sandferry__V1__AddDiskRequest *q, bool layer)
 {
     return (struct wanted_disk){.request = {
-        .host_path = q->host_path,
-        .read_only = layer || q->read_only,
-        .type = (unsigned)q->type,
-        .format = (unsigned)q->format,
-        .partition = q->partition,
-        .options = (const char *const *)q->options,
-        .n_options = q->n_options,
-        .ensure_filesystem = q->ensure_filesystem && !layer,
-        .filesystem = q->filesystem,
-        .block_device = false,
-    }};
+                                    .host_path = q->host_path,
+                                    .read_only = layer || q->read_only,
+                                    .type = (unsigned)q->type,
+                                    .format = (unsigned)q->format,
+                                    .partition = q->partition,
+                                    .options = (const char *const *)q->options,
+                                    .n_options = q->n_options,
+                                    .ensure_filesystem = q->ensure_filesystem && !layer,
+                                    .filesystem = q->filesystem,
+                                    .block_device = false,
+                                }};
 }
 
 static bool create(struct containers *c, const Sandferry__V1__CreateContainerRequest *q,
@@ -171,6 +170,15 @@ static bool alive(const struct container *container)
     return container->state == CONTAINER_RUNNING || container->state == CONTAINER_CREATED;
 }
 
+/* After a wait: the same one, not another that was made under its id. NULL: it is gone. */
+static struct container *find_again(struct sf_controller *c, const char *container_id,
+                                    uint64_t serial)
+{
+    struct container *container = container_find(containers_of(c), container_id);
+
+    return container != NULL && container->serial == serial ? container : NULL;
+}
+
 static bool delete_container(struct sf_controller *c, struct sf_call *call, const void *request,
                              void *reply, struct sf_error **err)
 {
@@ -180,14 +188,14 @@ static bool delete_container(struct sf_controller *c, struct sf_call *call, cons
     (void)reply;
     if (container == NULL)
         return false;
+    uint64_t serial = container->serial;
     if (container->state == CONTAINER_RUNNING && !q->force)
         return sf_fail(err, SF_FAILED_PRECONDITION,
                        "container '%s' runs; kill it first, or delete it with force",
                        q->container_id);
     if (alive(container) && !kill_it(c, q->container_id, err))
         return false;
-    while ((container = container_find(containers_of(c), q->container_id)) != NULL &&
-           alive(container))
+    while ((container = find_again(c, q->container_id, serial)) != NULL && alive(container))
         if (!sf_call_wait(call, err))
             return false;
     return container == NULL /* somebody else was quicker */ ||

@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "snapshot/limits.h"
+
 #define SPEC_MAX (256 * 1024) /* bytes */
 
 static void json_free(json_t **json)
@@ -42,14 +44,15 @@ static const struct {
 /* clang-format on */
 
 static const char *const capabilities[] = {
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD",
-    "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
+    "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
+    "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
+    "CAP_KILL",    "CAP_AUDIT_WRITE",
 };
 static const char *const namespaces[] = {"pid", "network", "ipc", "uts", "mount", "cgroup"};
 static const char *const masked[] = {
-    "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+    "/proc/acpi",       "/proc/kcore",       "/proc/keys", "/proc/latency_stats",
+    "/proc/timer_list", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
 };
 static const char *const read_only[] = {
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
@@ -68,11 +71,10 @@ static json_t *mounts(void)
         size_t n = 0;
         while (n < COUNT(default_mounts[i].options) && default_mounts[i].options[n] != NULL)
             n++;
-        json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:o}", "destination",
-                                               default_mounts[i].destination, "type",
-                                               default_mounts[i].type, "source",
-                                               default_mounts[i].source, "options",
-                                               strings(default_mounts[i].options, n)));
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:s, s:o}", "destination", default_mounts[i].destination,
+                             "type", default_mounts[i].type, "source", default_mounts[i].source,
+                             "options", strings(default_mounts[i].options, n)));
     }
     return array;
 }
@@ -91,13 +93,13 @@ static json_t *process(const struct wanted_container *wanted)
     json_t *caps = strings(capabilities, COUNT(capabilities));
     json_t *env = wanted->n_env > 0 ? strings((const char *const *)wanted->env, wanted->n_env)
                                     : strings(default_env, COUNT(default_env));
-    json_t *json = json_pack(
-        "{s:b, s:{s:i, s:i}, s:o, s:o, s:s, s:{s:O, s:O, s:O}, s:[{s:s, s:i, s:i}], s:b}",
-        "terminal", 0, "user", "uid", 0, "gid", 0, "args",
-        strings((const char *const *)wanted->args, wanted->n_args), "env", env, "cwd",
-        wanted->working_directory[0] != '\0' ? wanted->working_directory : "/", "capabilities",
-        "bounding", caps, "effective", caps, "permitted", caps, "rlimits", "type", "RLIMIT_NOFILE",
-        "hard", 1024, "soft", 1024, "noNewPrivileges", 1);
+    json_t *json =
+        json_pack("{s:b, s:{s:i, s:i}, s:o, s:o, s:s, s:{s:O, s:O, s:O}, s:[{s:s, s:i, s:i}], s:b}",
+                  "terminal", 0, "user", "uid", 0, "gid", 0, "args",
+                  strings((const char *const *)wanted->args, wanted->n_args), "env", env, "cwd",
+                  wanted->working_directory[0] != '\0' ? wanted->working_directory : "/",
+                  "capabilities", "bounding", caps, "effective", caps, "permitted", caps, "rlimits",
+                  "type", "RLIMIT_NOFILE", "hard", 1024, "soft", 1024, "noNewPrivileges", 1);
 
     json_decref(caps);
     return json;
@@ -114,13 +116,9 @@ static json_t *default_spec(const struct wanted_container *wanted)
 static json_t *given_spec(const struct wanted_container *wanted, struct sf_error **err)
 {
     json_error_t where;
-    json_t *json = strlen(wanted->spec) <= SPEC_MAX
-                       ? json_loads(wanted->spec, JSON_REJECT_DUPLICATES, &where) : NULL;
+    json_t *json = json_loads(wanted->spec, JSON_REJECT_DUPLICATES, &where);
 
-    if (strlen(wanted->spec) > SPEC_MAX)
-        sf_fail(err, SF_INVALID_ARGUMENT, "the spec has %zu bytes; at most %d",
-                strlen(wanted->spec), SPEC_MAX);
-    else if (json == NULL)
+    if (json == NULL)
         sf_fail(err, SF_INVALID_ARGUMENT, "the spec is not JSON: line %d: %s", where.line,
                 where.text);
     else if (json_is_object(json) && json_is_object(json_object_get(json, "process")))
@@ -143,14 +141,58 @@ static bool add_disks(json_t *spec, const struct spec_mount *disks, size_t n, st
     }
     for (size_t i = 0; i < n; i++) {
         if (disks[i].destination[0] != '/')
-            return sf_fail(err, SF_INVALID_ARGUMENT, "disks[%zu].destination: '%.200s' is not an "
-                           "absolute path", i, disks[i].destination);
+            return sf_fail(err, SF_INVALID_ARGUMENT,
+                           "disks[%zu].destination: '%.200s' is not an "
+                           "absolute path",
+                           i, disks[i].destination);
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:[s, s]}", "destination",
                                               disks[i].destination, "type", "bind", "source",
                                               disks[i].source, "options", "rbind",
                                               disks[i].read_only ? "ro" : "rw"));
     }
     return true;
+}
+
+static size_t length_of(char *const *list, size_t n)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += strlen(list[i]) + 1;
+    return sum;
+}
+
+bool spec_check(const struct wanted_container *wanted, struct sf_error **err)
+{
+    const char *field = wanted->spec[0] != '\0' ? "spec" : "args";
+    size_t size = strlen(wanted->spec) + length_of(wanted->args, wanted->n_args) +
+                  length_of(wanted->env, wanted->n_env) + strlen(wanted->working_directory);
+
+    for (size_t i = 0; i < wanted->n_disks; i++)
+        size += strlen(wanted->disks[i].destination);
+    if (size <= SPEC_MAX)
+        return true;
+    sf_fail(err, SF_INVALID_ARGUMENT,
+            "spec, args, env, working_directory and destinations have %zu bytes; at most %d", size,
+            SPEC_MAX);
+    return sf_fail_detail(err, SF_DETAIL_FIELD, field, "too long");
+}
+
+/* Escapes may have made it longer than a snapshot may say. */
+static char *text_of(const json_t *spec, struct sf_error **err)
+{
+    char *text = json_dumps(spec, JSON_COMPACT | JSON_SORT_KEYS);
+
+    if (text == NULL) {
+        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
+    } else if (strlen(text) > SF_SNAPSHOT_STRING_MAX) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "the spec has %zu bytes once it is complete; at most %d",
+                strlen(text), SF_SNAPSHOT_STRING_MAX);
+        sf_fail_detail(err, SF_DETAIL_FIELD, "spec", "too long once it is complete");
+        free(text);
+        text = NULL;
+    }
+    return text;
 }
 
 char *spec_make(const struct wanted_container *wanted, const struct container *container,
@@ -172,13 +214,10 @@ char *spec_make(const struct wanted_container *wanted, const struct container *c
     }
     if (!add_disks(spec, disks, n_disks, err))
         return NULL;
-    json_object_set_new(spec, "root",
-                        json_pack("{s:s, s:b}", "path", container->rootfs_path, "readonly",
-                                  json_is_true(json_object_get(json_object_get(spec, "root"),
-                                                               "readonly"))));
+    json_object_set_new(
+        spec, "root",
+        json_pack("{s:s, s:b}", "path", container->rootfs_path, "readonly",
+                  json_is_true(json_object_get(json_object_get(spec, "root"), "readonly"))));
     *ret_terminal = json_is_true(json_object_get(json_object_get(spec, "process"), "terminal"));
-    char *text = json_dumps(spec, JSON_COMPACT | JSON_SORT_KEYS);
-    if (text == NULL)
-        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
-    return text;
+    return text_of(spec, err);
 }
