@@ -11,20 +11,18 @@
 
 #include <jansson.h>
 
-#include "sandferry/v1/snapshot.pb-c.h"
-
 #define REMOVE_MS 10000
 
 /* QEMU's names of what a file or a device is, and of how it is laid out. */
 static const char *const protocols[] = {
-    [SANDFERRY__V1__SCSI_DISK__TYPE__TYPE_VIRTUAL_DISK] = "file",
-    [SANDFERRY__V1__SCSI_DISK__TYPE__TYPE_PASS_THRU] = "host_device",
+    [DISK_TYPE_FILE] = "file",
+    [DISK_TYPE_DEVICE] = "host_device",
 };
 static const char *const formats[] = {
-    [SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_RAW] = "raw",
-    [SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_QCOW2] = "qcow2",
-    [SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_VPC] = "vpc",
-    [SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_VHDX] = "vhdx",
+    [DISK_FORMAT_RAW] = "raw",
+    [DISK_FORMAT_QCOW2] = "qcow2",
+    [DISK_FORMAT_VPC] = "vpc",
+    [DISK_FORMAT_VHDX] = "vhdx",
 };
 
 static void close_fd(int *fd)
@@ -38,6 +36,45 @@ static int open_disk(const struct disk *d, struct sf_error **err)
     return sf_path_open(d->config.path, d->config.read_only ? O_RDONLY : O_RDWR, err);
 }
 
+/* The header of a qcow2 image: magic at 0, version at 4, incompatible features at 72 with bit 2 for
+ * data in another file (docs/interop/qcow2.txt of QEMU). That file would be named by the image, and
+ * whoever wrote the image would choose it. */
+static bool check_qcow2(const struct disk *d, int fd, struct sf_error **err)
+{
+    uint8_t head[80] = {0};
+
+    if (d->config.format != DISK_FORMAT_QCOW2)
+        return true;
+    if (pread(fd, head, sizeof(head), 0) < 72 || memcmp(head, "QFI\xfb", 4) != 0)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' is not a qcow2 image", d->config.path);
+    if (head[7] >= 3 && (head[79] & 4) != 0)
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "disk '%s' has its data in another file; convert it into one image",
+                       d->config.path);
+    return true;
+}
+
+static dev_t device_of(const struct stat *at)
+{
+    return S_ISBLK(at->st_mode) ? at->st_rdev : at->st_dev;
+}
+
+static ino_t inode_of(const struct stat *at)
+{
+    return S_ISBLK(at->st_mode) ? 0 : at->st_ino;
+}
+
+/* The file at the path is still the one that the books, and perhaps the VM, have. */
+static bool check_same(const struct disk *d, const struct stat *at, struct sf_error **err)
+{
+    if (d->device == 0 || (d->device == device_of(at) && d->inode == inode_of(at)))
+        return true;
+    return sf_fail(err, SF_FAILED_PRECONDITION,
+                   "disk '%s' is not the file any more that was there when it was added; put that "
+                   "one back",
+                   d->config.path);
+}
+
 bool identify_disk(struct disk *d, struct sf_error **err)
 {
     SF_CLEANUP(close_fd) int fd = open_disk(d, err);
@@ -49,9 +86,9 @@ bool identify_disk(struct disk *d, struct sf_error **err)
     if (fstat(fd, &at) < 0)
         return sf_fail(err, SF_UNAVAILABLE, "disk '%s': %s", d->config.path, strerror(errno));
     if (S_ISREG(at.st_mode))
-        type = SANDFERRY__V1__SCSI_DISK__TYPE__TYPE_VIRTUAL_DISK;
+        type = DISK_TYPE_FILE;
     else if (S_ISBLK(at.st_mode))
-        type = SANDFERRY__V1__SCSI_DISK__TYPE__TYPE_PASS_THRU;
+        type = DISK_TYPE_DEVICE;
     else
         return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' is neither a file nor a block device",
                        d->config.path);
@@ -59,9 +96,9 @@ bool identify_disk(struct disk *d, struct sf_error **err)
         return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' is a %s; ask for it as one",
                        d->config.path, S_ISREG(at.st_mode) ? "file" : "block device");
     d->config.type = type;
-    d->device = S_ISBLK(at.st_mode) ? at.st_rdev : at.st_dev;
-    d->inode = S_ISBLK(at.st_mode) ? 0 : at.st_ino;
-    return true;
+    d->device = device_of(&at);
+    d->inode = inode_of(&at);
+    return check_qcow2(d, fd, err);
 }
 
 bool stat_disk(const struct disk *d, uint64_t *ret_size, int64_t *ret_modified_ns,
@@ -74,10 +111,11 @@ bool stat_disk(const struct disk *d, uint64_t *ret_size, int64_t *ret_modified_n
         return false;
     if (fstat(fd, &at) < 0)
         return sf_fail(err, SF_UNAVAILABLE, "disk '%s': %s", d->config.path, strerror(errno));
+    if (!check_same(d, &at, err))
+        return false;
     *ret_size = S_ISREG(at.st_mode) ? (uint64_t)at.st_size : 0;
-    *ret_modified_ns = S_ISREG(at.st_mode)
-                           ? (int64_t)at.st_mtim.tv_sec * 1000000000 + at.st_mtim.tv_nsec
-                           : 0;
+    *ret_modified_ns =
+        S_ISREG(at.st_mode) ? (int64_t)at.st_mtim.tv_sec * 1000000000 + at.st_mtim.tv_nsec : 0;
     return true;
 }
 
@@ -100,9 +138,10 @@ static bool execute(struct scsi *s, const char *command, json_t *arguments, stru
     struct sf_controller *owner;
     const struct sf_machine_offer *machine = machine_of(s, &owner, err);
     char *text = arguments != NULL ? json_dumps(arguments, JSON_COMPACT) : NULL;
-    bool ok = machine != NULL &&
-              (text != NULL || sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for '%s'", command)) &&
-              machine->execute(owner, command, text, NULL, err);
+    bool ok =
+        machine != NULL &&
+        (text != NULL || sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for '%s'", command)) &&
+        machine->execute(owner, command, text, NULL, err);
 
     json_decref(arguments);
     free(text);
@@ -114,11 +153,14 @@ static bool add_block(struct scsi *s, const struct disk *d, const char *id, stru
     char file[32];
 
     snprintf(file, sizeof(file), "/dev/fdset/%u", d->fd_set);
-    return execute(s, "blockdev-add",
-                   json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "driver", formats[d->config.format],
-                             "node-name", id, "read-only", d->config.read_only, "file", "driver",
-                             protocols[d->config.type], "filename", file),
-                   err);
+    json_t *arguments =
+        json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "driver", formats[d->config.format], "node-name",
+                  id, "read-only", d->config.read_only, "file", "driver", protocols[d->config.type],
+                  "filename", file);
+    /* The image does not choose what else is opened. */
+    if (d->config.format == DISK_FORMAT_QCOW2)
+        json_object_set_new(arguments, "backing", json_null());
+    return execute(s, "blockdev-add", arguments, err);
 }
 
 static bool add_device(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
@@ -138,35 +180,32 @@ static bool remove_block(struct scsi *s, const char *id, struct sf_error **err)
     return execute(s, "blockdev-del", json_pack("{s:s}", "node-name", id), err);
 }
 
-/* What has been done is taken back; errors on that way add nothing. */
-static void forget(struct sf_error *err)
-{
-    sf_error_free(err);
-}
-
 bool attach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
 {
     SF_CLEANUP(close_fd) int fd = open_disk(d, err);
     struct sf_controller *owner;
     const struct sf_machine_offer *machine = machine_of(s, &owner, err);
-    struct sf_error *ignored = NULL;
     char id[32], name[16];
+    struct stat at;
 
     if (fd < 0 || machine == NULL)
+        return false;
+    if (fstat(fd, &at) < 0)
+        return sf_fail(err, SF_UNAVAILABLE, "disk '%s': %s", d->config.path, strerror(errno));
+    if (!check_same(d, &at, err))
         return false;
     snprintf(id, sizeof(id), "disk-%u", d->slot);
     disk_name(d, name);
     if (!machine->add_fd(owner, fd, &d->fd_set, err))
         return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
-    bool block = add_block(s, d, id, err);
-    if (block && add_device(s, d, id, err))
+    if (add_block(s, d, id, err) && add_device(s, d, id, err))
         return true;
     sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
-    if (block && !remove_block(s, id, &ignored))
-        forget(ignored);
-    ignored = NULL;
-    if (!machine->remove_fd(owner, d->fd_set, &ignored))
-        forget(ignored);
+    /* An answer may have been lost: QEMU is asked for all of it. What stays is taken out by the
+     * release, and the slot is not given away before. */
+    struct sf_error *left = NULL;
+    d->leftover = !detach_disk(s, d, &left);
+    sf_error_free(left);
     return false;
 }
 
@@ -191,8 +230,9 @@ bool detach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
         sf_error_free(*err);
         *err = NULL;
     }
-    struct sf_error *ignored = NULL; /* the set goes with the last block node that uses it */
-    if (!machine->remove_fd(owner, d->fd_set, &ignored))
-        forget(ignored);
+    struct sf_error *gone = NULL; /* the set goes with the last block node that uses it */
+    machine->remove_fd(owner, d->fd_set, &gone);
+    sf_error_free(gone);
+    d->leftover = false;
     return true;
 }

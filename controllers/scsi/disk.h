@@ -47,12 +47,7 @@ enum mount_state {
     MOUNT_N_STATES
 };
 
-enum mount_event {
-    MOUNT_MOUNT_DONE,
-    MOUNT_MOUNT_FAILED,
-    MOUNT_UNMOUNT_DONE,
-    MOUNT_N_EVENTS
-};
+enum mount_event { MOUNT_MOUNT_DONE, MOUNT_MOUNT_FAILED, MOUNT_UNMOUNT_DONE, MOUNT_N_EVENTS };
 
 extern const struct sf_machine mount_machine;
 
@@ -67,23 +62,41 @@ struct mount_config {
 struct disk_mount {
     uint64_t partition; /* 1-based; 0 is the whole disk */
     struct mount_config config;
-    unsigned state; /* enum mount_state */
-    uint32_t refs;  /* reservations that hold it */
+    unsigned state;                   /* enum mount_state */
+    uint32_t refs;                    /* reservations that hold it */
     char guest_path[SCSI_GUEST_PATH]; /* "" until mounted */
+};
+
+/* What a disk is on the host. Numbers as on the wire. */
+enum disk_type {
+    DISK_TYPE_UNKNOWN, /* not said */
+    DISK_TYPE_FILE,
+    DISK_TYPE_DEVICE, /* a block device */
+    DISK_N_TYPES
+};
+
+/* How it is laid out. Numbers as on the wire. */
+enum disk_format {
+    DISK_FORMAT_UNKNOWN, /* not said */
+    DISK_FORMAT_RAW,
+    DISK_FORMAT_QCOW2,
+    DISK_FORMAT_VPC,
+    DISK_FORMAT_VHDX,
+    DISK_N_FORMATS
 };
 
 /* What a disk is on the host. */
 struct disk_config {
     char path[PATH_MAX];
     bool read_only;
-    unsigned type, format; /* of ScsiDisk; never UNSPECIFIED */
+    unsigned type, format; /* enum disk_type, enum disk_format; known, once it has a slot */
 };
 
 struct disk {
     unsigned slot; /* controller * SCSI_LUNS + lun */
     struct disk_config config;
-    unsigned state; /* enum disk_state */
-    bool boot;      /* came with the machine */
+    unsigned state;                             /* enum disk_state */
+    bool boot;                                  /* came with the machine */
     struct disk_mount *mounts[SCSI_MOUNTS_MAX]; /* owned; sorted by partition */
     unsigned n_mounts;
     dev_t device; /* of the file, to know it under another name; 0: not looked at yet */
@@ -92,6 +105,7 @@ struct disk {
     uint64_t size_bytes; /* of the file, when the sandbox was saved */
     int64_t modified_ns; /* of the file, when the sandbox was saved */
     bool patched;        /* another file than the one that was saved */
+    bool leftover;       /* QEMU may still hold what an attach began that has failed */
 };
 
 struct disk *disk_new(unsigned slot, const struct disk_config *config); /* NULL: no memory */

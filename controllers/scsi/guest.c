@@ -68,6 +68,8 @@ bool guest_mount(struct scsi *s, const struct disk *d, struct disk_mount *m, str
     body.block_device = m->config.block_device;
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_MOUNT_DISK;
     request.mount_disk = &body;
+    if (!m->config.block_device) /* known before the answer: a release can undo one that is lost */
+        snprintf(m->guest_path, sizeof(m->guest_path), "%s", path);
     if (!ask(s, &request, &reply, err))
         return sf_fail_in(err, "disk '%s' ('%s')", disk_name(d, name), d->config.path);
     if (reply->body_case != SANDFERRY__V1__AGENT_REPLY__BODY_MOUNT_DISK)

@@ -71,7 +71,8 @@ bool scsi_patch(struct scsi *s, const char *object, const char *value, struct sf
     if (d == NULL)
         return sf_fail(err, SF_NOT_FOUND,
                        "no disk has the reservation, slot or path '%.200s'; see the disks of the "
-                       "snapshot", object);
+                       "snapshot",
+                       object);
     return set_path(d, value, err);
 }
 
@@ -95,8 +96,8 @@ static void admit_disk(struct scsi *s, struct disk *d, size_t index, struct sf_r
     if (size != d->size_bytes)
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks",
                              "disk '%s' ('%s') has %llu bytes, and had %llu when it was saved; "
-                             "give the disk as it was then, by a patch", disk_name(d, name),
-                             d->config.path, (unsigned long long)size,
+                             "give the disk as it was then, by a patch",
+                             disk_name(d, name), d->config.path, (unsigned long long)size,
                              (unsigned long long)d->size_bytes);
     else if (!d->patched && modified_ns != d->modified_ns)
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks",
@@ -118,7 +119,8 @@ static void admit_names(const struct scsi *s, const struct disk *d, size_t index
             continue;
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks",
                              "disk '%s' is the same file as disk '%s' on this host; patch one of "
-                             "them", disk_name(d, name), disk_name(other, other_name));
+                             "them",
+                             disk_name(d, name), disk_name(other, other_name));
     }
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandferry/v1/snapshot.pb-c.h"
+#include "snapshot/limits.h"
 
 /* Where @id is, or where it would have to go. */
 static size_t place_of(const struct scsi *s, const char *id)
@@ -28,7 +28,7 @@ struct reservation *scsi_find(const struct scsi *s, const char *id)
     size_t at = place_of(s, id);
 
     return at < s->n_reservations && strcmp(s->reservations[at].id, id) == 0 ? &s->reservations[at]
-                                                                            : NULL;
+                                                                             : NULL;
 }
 
 bool scsi_add_reservation(struct scsi *s, const char *id, unsigned slot, uint64_t partition,
@@ -37,8 +37,7 @@ bool scsi_add_reservation(struct scsi *s, const char *id, unsigned slot, uint64_
     if (s->n_reservations == SCSI_RESERVATIONS_MAX)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "there are %d reservations, which is the most",
                        SCSI_RESERVATIONS_MAX);
-    struct reservation *grown =
-        realloc(s->reservations, (s->n_reservations + 1) * sizeof(*grown));
+    struct reservation *grown = realloc(s->reservations, (s->n_reservations + 1) * sizeof(*grown));
     if (grown == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for a reservation");
 
@@ -111,14 +110,17 @@ static struct disk *new_disk(struct scsi *s, const struct disk_config *config,
     return d;
 }
 
-static bool check_disk(const struct disk *d, const struct disk_config *config, struct sf_error **err)
+static bool check_disk(const struct disk *d, const struct disk_config *config,
+                       struct sf_error **err)
 {
     char name[16];
 
     if (!disk_config_equal(&d->config, config))
-        return sf_fail(err, SF_ALREADY_EXISTS,
-                       "'%s' is disk '%s' already, with another type, format or read-only flag; ask "
-                       "for the same, or remove it first", config->path, disk_name(d, name));
+        return sf_fail(
+            err, SF_ALREADY_EXISTS,
+            "'%s' is disk '%s' already, with another type, format or read-only flag; ask "
+            "for the same, or remove it first",
+            config->path, disk_name(d, name));
     if (d->state != DISK_RESERVED && d->state != DISK_ATTACHED)
         return sf_fail(err, SF_FAILED_PRECONDITION,
                        "disk '%s' ('%s') is %s; release what holds it, then add it again",
@@ -143,11 +145,13 @@ static struct disk_mount *mount_for(struct disk *d, uint64_t partition,
     if (!mount_config_equal(&m->config, config))
         sf_fail(err, SF_ALREADY_EXISTS,
                 "partition %llu of disk '%s' is mounted with other options already; ask for the "
-                "same, or release it first", (unsigned long long)partition, disk_name(d, name));
+                "same, or release it first",
+                (unsigned long long)partition, disk_name(d, name));
     else if (m->state == MOUNT_UNMOUNTED)
         sf_fail(err, SF_FAILED_PRECONDITION,
                 "partition %llu of disk '%s' could not be mounted; release what holds it, then try "
-                "again", (unsigned long long)partition, disk_name(d, name));
+                "again",
+                (unsigned long long)partition, disk_name(d, name));
     else
         return m;
     return NULL;
@@ -203,8 +207,10 @@ static bool ensure_attached(struct scsi *s, struct disk *d, struct sf_error **er
     if (d->state == DISK_ATTACHED)
         return true;
     if (d->state != DISK_RESERVED)
-        return sf_fail(err, SF_FAILED_PRECONDITION, "disk '%s' ('%s') is %s; release it and add it "
-                       "again", disk_name(d, name), d->config.path, disk_machine.states[d->state]);
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "disk '%s' ('%s') is %s; release it and add it "
+                       "again",
+                       disk_name(d, name), d->config.path, disk_machine.states[d->state]);
     bool ok = attach_disk(s, d, err);
     struct sf_error *impossible = NULL;
     bool moved = sf_machine_move(&disk_machine, &d->state,
@@ -224,7 +230,8 @@ static bool ensure_mounted(struct scsi *s, struct disk *d, struct disk_mount *m,
     if (m->state != MOUNT_RESERVED)
         return sf_fail(err, SF_FAILED_PRECONDITION,
                        "partition %llu of disk '%s' could not be mounted; release it and add it "
-                       "again", (unsigned long long)m->partition, disk_name(d, name));
+                       "again",
+                       (unsigned long long)m->partition, disk_name(d, name));
     bool ok = guest_mount(s, d, m, err);
     struct sf_error *impossible = NULL;
     bool moved = sf_machine_move(&mount_machine, &m->state,
@@ -258,12 +265,14 @@ static bool drop_ref(struct scsi *s, struct reservation *r, struct disk *d, stru
 {
     struct disk_mount *m = disk_find_mount(d, r->partition);
 
+    /* One that failed may have been done all the same, and its answer lost. */
+    if (m->refs == 1 && m->guest_path[0] != '\0' && !m->config.block_device &&
+        !guest_unmount(s, m, err))
+        return false;
     if (m->refs == 1 && m->state == MOUNT_MOUNTED) {
-        if (!m->config.block_device && !guest_unmount(s, m, err))
-            return false;
         struct sf_error *impossible = NULL;
-        bool moved = sf_machine_move(&mount_machine, &m->state, MOUNT_UNMOUNT_DONE, r->id,
-                                     &impossible);
+        bool moved =
+            sf_machine_move(&mount_machine, &m->state, MOUNT_UNMOUNT_DONE, r->id, &impossible);
         assert(moved);
         (void)moved;
     }
@@ -295,6 +304,8 @@ static bool take_out(struct scsi *s, struct disk *d, struct sf_error **err)
     }
     assert(moved);
     (void)moved;
+    if (d->leftover && !detach_disk(s, d, err))
+        return false;
     drop_unused(s, d);
     return true;
 }
@@ -319,15 +330,26 @@ bool scsi_release(struct scsi *s, const char *id, struct sf_error **err)
 
 static bool check_names(const struct sf_disk_request *q, struct sf_error **err)
 {
-    if (q->host_path == NULL || q->host_path[0] != '/' || strlen(q->host_path) >= PATH_MAX) {
+    if (q->host_path == NULL || q->host_path[0] != '/' || q->host_path[1] == '\0' ||
+        strlen(q->host_path) >= PATH_MAX) {
         sf_fail(err, SF_INVALID_ARGUMENT, "'%.200s' is not an absolute path of a disk",
                 q->host_path != NULL ? q->host_path : "");
         return sf_fail_detail(err, SF_DETAIL_FIELD, "host_path", "must be an absolute path");
     }
     if (q->filesystem != NULL && strlen(q->filesystem) >= SCSI_FS_SIZE)
         return sf_fail(err, SF_INVALID_ARGUMENT, "'%.40s' is not a file system", q->filesystem);
-    if (q->type > SANDFERRY__V1__SCSI_DISK__TYPE__TYPE_PASS_THRU ||
-        q->format > SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_VHDX)
+    size_t size = strlen(q->host_path);
+    if (strstr(q->host_path, "/../") != NULL ||
+        (size >= 3 && strcmp(q->host_path + size - 3, "/..") == 0)) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s': give its path without '..'", q->host_path);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "host_path", "must not have '..'");
+    }
+    if (q->partition > SF_PARTITION_MAX) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s': there is no partition %llu", q->host_path,
+                (unsigned long long)q->partition);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "partition", "at most %d", SF_PARTITION_MAX);
+    }
+    if (q->type >= DISK_N_TYPES || q->format >= DISK_N_FORMATS)
         return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' has an unknown type or format",
                        q->host_path);
     return true;
@@ -341,7 +363,7 @@ bool scsi_config(const struct sf_disk_request *q, struct disk_config *ret_disk,
 
     *ret_disk = (struct disk_config){.read_only = q->read_only, .type = q->type};
     snprintf(ret_disk->path, sizeof(ret_disk->path), "%s", q->host_path);
-    ret_disk->format = q->format != 0 ? q->format : SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_RAW;
+    ret_disk->format = q->format != 0 ? q->format : DISK_FORMAT_RAW;
     if (ret_disk->type == 0) {
         struct disk probe = {.config = *ret_disk};
         if (!identify_disk(&probe, err))

@@ -150,7 +150,9 @@ static const struct sf_method methods[] = {
 /* clang-format on */
 
 struct sf_service scsi_services[] = {
-    {.descriptor = &sandferry__v1__disk_service__descriptor, .methods = methods, .files = disk_files},
+    {.descriptor = &sandferry__v1__disk_service__descriptor,
+     .methods = methods,
+     .files = disk_files},
     {0},
 };
 

@@ -61,27 +61,45 @@ static void scsi_fini(struct sf_controller *c)
     scsi_empty(scsi_of(c));
 }
 
-/* What is half done cannot travel: its end is on this host. */
+/* What is half done cannot travel: its end is on this host. Nor can a disk whose file was replaced:
+ * the destination would open another than the VM has. */
+static void check_disk(const struct disk *d, struct sf_reasons *why)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    uint64_t size;
+    int64_t modified_ns;
+    char name[16];
+
+    if (d->state == DISK_EJECTED || d->state == DISK_DETACHED)
+        sf_reasons_add(why, "disk '%s' ('%s') is %s; release what holds it", disk_name(d, name),
+                       d->config.path, disk_machine.states[d->state]);
+    else if (d->state == DISK_ATTACHED && !stat_disk(d, &size, &modified_ns, &err))
+        sf_reasons_add_error(why, err);
+    for (unsigned i = 0; i < d->n_mounts; i++)
+        if (d->mounts[i]->state == MOUNT_UNMOUNTED)
+            sf_reasons_add(why,
+                           "partition %llu of disk '%s' could not be mounted; release what "
+                           "holds it",
+                           (unsigned long long)d->mounts[i]->partition, disk_name(d, name));
+}
+
 static bool scsi_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
     const struct scsi *s = scsi_of(c);
-    char name[16];
 
     (void)err;
     for (size_t i = 0; i < s->n_reservations; i++)
         if (s->reservations[i].dropped)
             sf_reasons_add(why, "the release of disk reservation '%s' is half done; repeat it",
                            s->reservations[i].id);
-    for (unsigned slot = 0; slot < SCSI_SLOTS; slot++) {
-        const struct disk *d = s->disks[slot];
-        if (d != NULL && (d->state == DISK_EJECTED || d->state == DISK_DETACHED))
-            sf_reasons_add(why, "disk '%s' ('%s') is %s; release what holds it", disk_name(d, name),
-                           d->config.path, disk_machine.states[d->state]);
-    }
+    for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
+        if (s->disks[slot] != NULL)
+            check_disk(s->disks[slot], why);
     return true;
 }
 
-/* The processors stand still and QEMU has flushed: what the files are now, they are when restored. */
+/* The processors stand still and QEMU has flushed: what the files are now, they are when restored.
+ */
 static bool scsi_save(struct sf_controller *c, struct sf_bytes *ret_section, struct sf_error **err)
 {
     struct scsi *s = scsi_of(c);

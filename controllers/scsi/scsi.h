@@ -26,13 +26,13 @@ struct reservation {
     char id[SF_GUID_SIZE];
     unsigned slot;
     uint64_t partition;
-    bool dropped; /* its ref is given up; what is left of the release failed */
+    bool dropped;                  /* its ref is given up; what is left of the release failed */
     char holder[SCSI_HOLDER_SIZE]; /* "container 'c1'", or "" */
 };
 
 struct scsi {
-    struct sf_controller base; /* first */
-    struct disk *disks[SCSI_SLOTS]; /* owned */
+    struct sf_controller base;        /* first */
+    struct disk *disks[SCSI_SLOTS];   /* owned */
     struct reservation *reservations; /* owned; sorted by id */
     size_t n_reservations;
 };

@@ -10,13 +10,27 @@
 #include "snapshot/wire.h"
 
 /* A stage on the wire is a state in memory, number for number. */
-static_assert((int)DISK_RESERVED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_RESERVED, "");
-static_assert((int)DISK_ATTACHED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_ATTACHED, "");
-static_assert((int)DISK_EJECTED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_EJECTED, "");
-static_assert((int)DISK_DETACHED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_DETACHED, "");
-static_assert((int)MOUNT_RESERVED == (int)SANDFERRY__V1__SCSI_MOUNT_STAGE__SCSI_MOUNT_STAGE_RESERVED, "");
-static_assert((int)MOUNT_MOUNTED == (int)SANDFERRY__V1__SCSI_MOUNT_STAGE__SCSI_MOUNT_STAGE_MOUNTED, "");
-static_assert((int)MOUNT_UNMOUNTED == (int)SANDFERRY__V1__SCSI_MOUNT_STAGE__SCSI_MOUNT_STAGE_UNMOUNTED, "");
+static_assert((int)DISK_RESERVED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_RESERVED,
+              "");
+static_assert((int)DISK_ATTACHED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_ATTACHED,
+              "");
+static_assert((int)DISK_EJECTED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_EJECTED,
+              "");
+static_assert((int)DISK_DETACHED == (int)SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_DETACHED,
+              "");
+static_assert((int)MOUNT_RESERVED ==
+                  (int)SANDFERRY__V1__SCSI_MOUNT_STAGE__SCSI_MOUNT_STAGE_RESERVED,
+              "");
+static_assert((int)MOUNT_MOUNTED == (int)SANDFERRY__V1__SCSI_MOUNT_STAGE__SCSI_MOUNT_STAGE_MOUNTED,
+              "");
+static_assert((int)MOUNT_UNMOUNTED ==
+                  (int)SANDFERRY__V1__SCSI_MOUNT_STAGE__SCSI_MOUNT_STAGE_UNMOUNTED,
+              "");
+
+static_assert((int)DISK_TYPE_FILE == (int)SANDFERRY__V1__SCSI_DISK__TYPE__TYPE_VIRTUAL_DISK, "");
+static_assert((int)DISK_TYPE_DEVICE == (int)SANDFERRY__V1__SCSI_DISK__TYPE__TYPE_PASS_THRU, "");
+static_assert((int)DISK_FORMAT_RAW == (int)SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_RAW, "");
+static_assert((int)DISK_FORMAT_VHDX == (int)SANDFERRY__V1__SCSI_DISK__FORMAT__FORMAT_VHDX, "");
 
 typedef Sandferry__V1__ScsiSection section_t;
 typedef Sandferry__V1__ScsiDisk disk_t;
@@ -120,7 +134,6 @@ static bool reservations_to_wire(const struct scsi *s, section_t *wire)
     return ok;
 }
 
-
 bool scsi_to_section(const struct scsi *s, struct sf_bytes *ret, struct sf_error **err)
 {
     SF_CLEANUP(section_freep) section_t *wire = calloc(1, sizeof(*wire));
@@ -167,8 +180,8 @@ static bool mount_from_wire(struct disk *d, const mount_t *wire, struct sf_error
 {
     struct mount_config config;
 
-    if ((unsigned)wire->stage >= MOUNT_N_STATES)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "unknown stage %d", (int)wire->stage);
+    if ((unsigned)wire->stage >= MOUNT_N_STATES || (unsigned)wire->stage == MOUNT_UNMOUNTED)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "stage %d cannot travel", (int)wire->stage);
     if (wire->refs == 0 || strlen(wire->guest_path) >= SCSI_GUEST_PATH)
         return sf_fail(err, SF_INVALID_ARGUMENT, "nobody holds it, or its guest path is too long");
     if (disk_find_mount(d, wire->partition) != NULL)
@@ -191,14 +204,19 @@ static bool check_disk(const struct scsi *s, const disk_t *wire, struct sf_error
         return sf_fail(err, SF_INVALID_ARGUMENT, "slot %u; at most %d", wire->slot, SCSI_SLOTS - 1);
     if (s->disks[wire->slot] != NULL)
         return sf_fail(err, SF_INVALID_ARGUMENT, "slot %u comes twice", wire->slot);
-    if ((unsigned)wire->stage >= DISK_N_STATES)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "unknown stage %d", (int)wire->stage);
-    if ((unsigned)wire->type < 1 || (unsigned)wire->type > 2 || (unsigned)wire->format < 1 ||
-        (unsigned)wire->format > 4)
+    if ((unsigned)wire->stage >= DISK_EJECTED) /* no save leaves one so: see scsi_check() */
+        return sf_fail(err, SF_INVALID_ARGUMENT, "stage %d cannot travel", (int)wire->stage);
+    if (wire->n_mounts == 0 && !wire->boot)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "nobody holds it");
+    if ((unsigned)wire->type < DISK_TYPE_FILE || (unsigned)wire->type >= DISK_N_TYPES ||
+        (unsigned)wire->format < DISK_FORMAT_RAW || (unsigned)wire->format >= DISK_N_FORMATS)
         return sf_fail(err, SF_INVALID_ARGUMENT, "unknown type or format");
     if (wire->host_path[0] != '/' || strlen(wire->host_path) >= PATH_MAX)
         return sf_fail(err, SF_INVALID_ARGUMENT, "'%.200s' is not an absolute path",
                        wire->host_path);
+    for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
+        if (s->disks[slot] != NULL && strcmp(s->disks[slot]->config.path, wire->host_path) == 0)
+            return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' comes twice", wire->host_path);
     return true;
 }
 
@@ -233,8 +251,10 @@ static bool reservation_from_wire(struct scsi *s, const reservation_t *wire, str
         return sf_fail(err, SF_INVALID_ARGUMENT, "id '%s' comes twice", wire->id);
     if (wire->slot >= SCSI_SLOTS || s->disks[wire->slot] == NULL ||
         disk_find_mount(s->disks[wire->slot], wire->partition) == NULL)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' holds partition %llu of slot %u, which is "
-                       "not there", wire->id, (unsigned long long)wire->partition, wire->slot);
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "'%s' holds partition %llu of slot %u, which is "
+                       "not there",
+                       wire->id, (unsigned long long)wire->partition, wire->slot);
     return scsi_add_reservation(s, wire->id, wire->slot, wire->partition, err);
 }
 
@@ -251,10 +271,11 @@ static bool check_refs(const struct scsi *s, struct sf_error **err)
                 held += s->reservations[k].slot == slot &&
                         s->reservations[k].partition == d->mounts[i]->partition;
             if (held != d->mounts[i]->refs)
-                return sf_fail(err, SF_INVALID_ARGUMENT,
-                               "disk '%s': partition %llu says %u refs, and %u reservations hold it",
-                               disk_name(d, name), (unsigned long long)d->mounts[i]->partition,
-                               d->mounts[i]->refs, held);
+                return sf_fail(
+                    err, SF_INVALID_ARGUMENT,
+                    "disk '%s': partition %llu says %u refs, and %u reservations hold it",
+                    disk_name(d, name), (unsigned long long)d->mounts[i]->partition,
+                    d->mounts[i]->refs, held);
         }
     }
     return true;
