@@ -41,7 +41,7 @@ enum sf_access {
 
 enum sf_method_flags {
     SF_METHOD_STREAM = 1, /* answers with a stream: sf_call_send() any number of times */
-    SF_METHOD_READS = 2,  /* changes nothing: allowed while the sandbox is frozen, loaded or stopped */
+    SF_METHOD_READS = 2,  /* changes nothing: allowed while the sandbox stands still, too */
     SF_METHOD_WAITS = 4,  /* may take as long as it likes: runs on the pool for long calls */
 };
 
@@ -59,7 +59,7 @@ struct sf_method {
     unsigned flags; /* enum sf_method_flags */
 };
 
-/* One gRPC service. The daemon refuses a table that lacks a method of the descriptor, or has more. */
+/* One gRPC service. A table that lacks a method of the descriptor, or has more, is refused. */
 struct sf_service {
     const struct ProtobufCServiceDescriptor *descriptor;
     const struct sf_method *methods; /* ends with a row without a name */
@@ -149,8 +149,8 @@ struct sf_controller_class {
      */
     bool (*keep)(struct sf_controller *c, struct sf_error **err);
 
-    /* unkeep: the save has failed after keep, or in it: the copy goes. Before thaw, Up; cannot fail,
-     * may be repeated. */
+    /* unkeep: the save has failed after keep, or in it: the copy goes. Before thaw, Up; cannot
+     * fail, may be repeated. */
     void (*unkeep)(struct sf_controller *c);
 
     /* New fields go here. */

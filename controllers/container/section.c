@@ -115,7 +115,8 @@ bool containers_to_section(const struct containers *c, struct sf_bytes *ret, str
     section_t section = SANDFERRY__V1__CONTAINER_SECTION__INIT;
     struct wire_container *wires = calloc(c->n + 1, sizeof(*wires));
     container_t **list = calloc(c->n + 1, sizeof(*list));
-    pod_t *pods = calloc(c->n_pods + 1, sizeof(*pods)), **pod_list = calloc(c->n_pods + 1, sizeof(*pod_list));
+    pod_t *pods = calloc(c->n_pods + 1, sizeof(*pods)),
+          **pod_list = calloc(c->n_pods + 1, sizeof(*pod_list));
     bool ok = wires != NULL && list != NULL && pods != NULL && pod_list != NULL;
 
     for (size_t i = 0; ok && i < c->n_pods; i++) {
@@ -146,8 +147,10 @@ bool containers_to_section(const struct containers *c, struct sf_bytes *ret, str
 static bool layer_from_wire(struct layer *layer, const layer_t *wire, struct sf_error **err)
 {
     if (!sf_guid_valid(wire->reservation_id) || strlen(wire->guest_path) >= LAYER_PATH_SIZE)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "reservation id '%.40s' is not a GUID, or the "
-                       "guest path is too long", wire->reservation_id);
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "reservation id '%.40s' is not a GUID, or the "
+                       "guest path is too long",
+                       wire->reservation_id);
     snprintf(layer->reservation_id, SF_GUID_SIZE, "%s", wire->reservation_id);
     snprintf(layer->guest_path, LAYER_PATH_SIZE, "%s", wire->guest_path);
     return true;
@@ -159,8 +162,10 @@ static bool layers_from_wire(struct container *c, const Sandferry__V1__Container
     if (wire == NULL)
         return true;
     if (wire->n_read_only > LAYERS_MAX || strlen(wire->rootfs_path) >= LAYER_PATH_SIZE)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "%zu layers, at most %d; or the root path is too "
-                       "long", wire->n_read_only, LAYERS_MAX);
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "%zu layers, at most %d; or the root path is too "
+                       "long",
+                       wire->n_read_only, LAYERS_MAX);
     for (size_t i = 0; i < wire->n_read_only; i++)
         if (!layer_from_wire(&c->layers[i], wire->read_only[i], err))
             return sf_fail_in(err, "layers.read_only[%zu]", i);
@@ -184,8 +189,10 @@ static bool check(const struct containers *c, const container_t *wire, struct sf
     if ((unsigned)wire->stage >= CONTAINER_N_STATES)
         return sf_fail(err, SF_INVALID_ARGUMENT, "unknown stage %d", (int)wire->stage);
     if (wire->n_plan9_reservation_ids > 0 || wire->n_device_ids > 0)
-        return sf_fail(err, SF_UNIMPLEMENTED, "'%s' holds shares or PCI devices, which this "
-                       "daemon's container controller does not know", wire->container_id);
+        return sf_fail(err, SF_UNIMPLEMENTED,
+                       "'%s' holds shares or PCI devices, which this "
+                       "daemon's container controller does not know",
+                       wire->container_id);
     if (wire->n_scsi_reservation_ids > DISKS_MAX || wire->n_labels > LABELS_MAX)
         return sf_fail(err, SF_INVALID_ARGUMENT, "more than %d disks or labels", DISKS_MAX);
     if (wire->created_at != NULL &&
@@ -207,7 +214,7 @@ static bool container_from_wire(struct containers *c, const container_t *wire,
     snprintf(new->guest_container_id, SF_ID_SIZE, "%s", wire->guest_container_id);
     new->state = (unsigned)wire->stage;
     if (wire->created_at != NULL)
-        new->created_at_ns = wire->created_at->seconds * NS_PER_S + wire->created_at->nanos;
+        new->created_at_ns = wire->created_at->seconds *NS_PER_S + wire->created_at->nanos;
     if (!layers_from_wire(new, wire->layers, err))
         return false;
     for (size_t i = 0; i < wire->n_scsi_reservation_ids; i++) {

@@ -41,7 +41,8 @@ struct sf_error;
 /* Why, in a form that a program can act on. */
 enum sf_detail_kind {
     SF_DETAIL_FIELD,  /* subject: path of a field in the request or snapshot */
-    SF_DETAIL_REASON, /* subject: who says so (a controller's name); one reason against doing it now */
+    SF_DETAIL_REASON, /* subject: who says so (a controller's name); one reason against doing it now
+                       */
 };
 
 struct sf_detail {

@@ -46,7 +46,7 @@ START_TEST(every_code_has_a_name)
     for (int code = 0; code <= SF_UNAUTHENTICATED; code++)
         ck_assert(code == SF_UNKNOWN || strcmp(sf_code_name((enum sf_code)code), "UNKNOWN") != 0);
     ck_assert_str_eq(sf_code_name((enum sf_code)99), "UNKNOWN");
-    ck_assert_str_eq(sf_code_name((enum sf_code)-1), "UNKNOWN");
+    ck_assert_str_eq(sf_code_name((enum sf_code) - 1), "UNKNOWN");
 }
 END_TEST
 

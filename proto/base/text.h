@@ -34,7 +34,7 @@ bool sf_id_valid(const char *id);
 #define SF_ID_SIZE 65 /* with the NUL */
 
 /* GUID, lower case: "8-4-4-4-12". */
-#define SF_GUID_SIZE 37 /* with the NUL */
+#define SF_GUID_SIZE 37                   /* with the NUL */
 bool sf_guid_new(char ret[SF_GUID_SIZE]); /* random, version 4; false: no entropy */
 bool sf_guid_valid(const char *guid);
 

@@ -26,14 +26,15 @@ endfunction()
 # sf_unit_test(NAME source... [LIBS libraries...]): a libcheck program; ctest runs it as NAME.
 function(sf_unit_test name)
   cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
-  if(SANDFERRY_FUZZ)
-    return()
-  endif()
   add_executable(${name}_test ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name}_test PRIVATE ${ARG_LIBS} sandferry-proto PkgConfig::CHECK Threads::Threads)
   target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/controllers
                              ${CMAKE_SOURCE_DIR}/server ${CMAKE_SOURCE_DIR}/client ${CMAKE_SOURCE_DIR}/tests)
   sf_warnings(${name}_test)
+  if(SANDFERRY_FUZZ) # the target is there, for what its folder says of it, but it is not built
+    set_target_properties(${name}_test PROPERTIES EXCLUDE_FROM_ALL ON)
+    return()
+  endif()
   add_test(NAME ${name} COMMAND ${name}_test)
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()
