@@ -25,7 +25,7 @@ IMAGE, PROTO = sys.argv[1:3] if len(sys.argv) > 2 else (None, None)
 MOUNTS = "/run/sandferry/mounts/scsi/"
 LAYER = MOUNTS + "0_0_0"
 SCRATCH = MOUNTS + "0_1_0"
-OK, INVALID, NOT_FOUND, EXISTS, PRECONDITION, UNIMPLEMENTED = 0, 3, 5, 6, 9, 12
+OK, INVALID, NOT_FOUND, EXISTS, EXHAUSTED, PRECONDITION, UNIMPLEMENTED = 0, 3, 5, 6, 8, 9, 12
 WINDOW = 256 * 1024
 
 messages = None
@@ -205,12 +205,33 @@ class AgentTest(unittest.TestCase):
         self.end_container("user")
         self.ask(OK, "eject_disk", controller=2, lun=0)
 
+    def give(self, name, data):
+        """Input, as soon as the agent has room for it."""
+        replies = []
+
+        def taken():
+            replies.append(self.peer.call("input", container_id=name, data=data))
+            return replies[-1].code != EXHAUSTED
+        self.peer.wait("room for input", taken)
+        self.assertEqual(replies[-1].code, OK, replies[-1].message)
+        return replies[-1]
+
+    def test_input_is_answered_though_nobody_reads(self):
+        self.create("deaf", ["/bin/busybox", "sleep", "1000"])
+        self.ask(OK, "start_container", container_id="deaf")
+        codes = [self.peer.call("input", container_id="deaf", data=bytes(65536)).code
+                 for _ in range(6)]
+        self.assertEqual(codes[:3] + codes[-1:], [OK, OK, OK, EXHAUSTED])
+        self.ask(OK, "signal", container_id="deaf", signal=9)
+        self.wait_for_exit("deaf")
+        self.ask(OK, "delete_container", container_id="deaf")
+
     def test_input_comes_back_whole(self):
         data = random.randbytes(1 << 20)
         self.create("cat", ["/bin/cat"])
         self.ask(OK, "start_container", container_id="cat")
         for offset in range(0, len(data), 65536):
-            reply = self.ask(OK, "input", container_id="cat", data=data[offset : offset + 65536])
+            reply = self.give("cat", data[offset : offset + 65536])
             self.assertEqual(reply.input.offset, offset + 65536)
         self.ask(OK, "input", container_id="cat", close=True)
         self.wait_for_exit("cat")
