@@ -366,7 +366,8 @@ struct sandferry_write_options {
  * @size: at most 64 KiB; 0 with close set is fine
  * @ret_offset: how many it has been given in all; may be NULL
  *
- * Returns once the guest has taken them. A repeat gives them again.
+ * Returns once the guest has taken them. A repeat gives them again. SF_RESOURCE_EXHAUSTED: the
+ * process has not read what it was given before, and has got nothing of this; try again later.
  */
 bool sandferry_process_write(struct sandferry *client, const char *sandbox, const char *container,
                              const void *data, size_t size,
