@@ -243,11 +243,19 @@ bool rpc_call_receive(struct rpc_call *call, ProtobufCMessage **ret, struct sf_e
 
 /* ---- The end ---- */
 
+/* A drain that saw no call too early would cancel what is on its way out. */
+static void part_over(struct rpc_call *call)
+{
+    if (atomic_fetch_sub(&call->under_way, 1) == 1)
+        rpc_server_leave(call->server, call);
+}
+
 static void on_done(struct rpc_op *op, bool ok)
 {
     struct rpc_call *call = FROM_OP(op, on_done);
 
-    (void)ok; /* nobody waits for it */
+    (void)ok;
+    part_over(call);
     call_unref(call);
 }
 
@@ -292,7 +300,9 @@ static void finish(struct rpc_call *call, const ProtobufCMessage *reply, const s
     ops[n].data.send_status_from_server.trailing_metadata = &details;
     ops[n++].data.send_status_from_server.trailing_metadata_count = has_details ? 1 : 0;
     call->on_done.done = on_done;
-    start(call, ops, n, &call->on_done);
+    atomic_fetch_add(&call->under_way, 1);
+    if (!start(call, ops, n, &call->on_done))
+        part_over(call);
     if (buffer != NULL)
         grpc_byte_buffer_destroy(buffer);
     if (has_details)
@@ -303,7 +313,7 @@ static void finish(struct rpc_call *call, const ProtobufCMessage *reply, const s
 /* Gives up the reference that carried the call from its arrival to its answer. */
 static void leave(struct rpc_call *call)
 {
-    rpc_server_leave(call->server, call);
+    part_over(call);
     call_unref(call);
 }
 
@@ -429,6 +439,7 @@ void rpc_call_expect(struct rpc_server *server)
 
     call->server = server;
     atomic_init(&call->refs, 1);
+    atomic_init(&call->under_way, 1);
     pthread_mutex_init(&call->lock, NULL);
     pthread_cond_init(&call->changed, NULL);
     grpc_call_details_init(&call->details);

@@ -34,6 +34,7 @@ struct rpc_method_entry {
 
 struct rpc_call {
     atomic_uint refs;
+    atomic_uint under_way; /* the worker, and the answer until it is out */
     struct rpc_server *server;
     const struct rpc_method_entry *method;
     grpc_call *core;
