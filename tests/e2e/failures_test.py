@@ -158,7 +158,7 @@ def case_disk_absent(world):
     refused("NOT_FOUND", world.a.add_container, "s", "c", gone, ["/bin/true"], names=[gone])
     refused("PERMISSION_DENIED", world.a.add_container, "s", "c", "/etc/passwd", ["/bin/true"],
             names=["/etc/passwd"])
-    refused("PERMISSION_DENIED", world.a.add_container, "s", "c", world.disks + "/../../etc/passwd",
+    refused("INVALID_ARGUMENT", world.a.add_container, "s", "c", world.disks + "/../../etc/passwd",
             ["/bin/true"])
     os.symlink("/etc/passwd", world.disks + "/link")
     refused("PERMISSION_DENIED", world.a.add_container, "s", "c", world.disks + "/link", ["/bin/true"])
