@@ -144,7 +144,7 @@ static void take_exit(struct processes *p, const Sandferry__V1__AgentExited *e)
         return;
     }
     process->exit_code = e->exit_code & 0xff;
-    /* A time that no section can hold is none: the guest must not make a save that cannot be read. */
+    /* A time that no section can hold is none: or a save could not be read again. */
     bool sound = e->exited_at_ns > 0 && e->exited_at_ns < INT64_MAX / 2;
     process->exited_at_ns = sound ? e->exited_at_ns : 0;
     sf_sandbox_event(p->base.sandbox, "process.exited",
