@@ -41,6 +41,17 @@ struct sf_machine_offer {
     /* device_del, and wait until QEMU says that it is gone. One that is not there is no error. */
     bool (*remove_device)(struct sf_controller *owner, const char *device_id, uint32_t timeout_ms,
                           struct sf_error **err);
+
+    /**
+     * file_saved() - when a file had last been written as the VM's memory was last saved
+     * A restore that fails after the guest ran is saved again, and the guest may have written to its
+     * disks meanwhile; the sections do not know of that.
+     * @device, @inode: as fstat() gives them
+     *
+     * Return: false: nothing is known, what the section says counts.
+     */
+    bool (*file_saved)(struct sf_controller *owner, uint64_t device, uint64_t inode,
+                       int64_t *ret_modified_ns);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */
