@@ -44,8 +44,8 @@ struct sf_machine_offer {
 
     /**
      * file_saved() - when a file had last been written as the VM's memory was last saved
-     * A restore that fails after the guest ran is saved again, and the guest may have written to its
-     * disks meanwhile; the sections do not know of that.
+     * A restore that fails after the guest ran is saved again, and the guest may have written to
+     * its disks meanwhile; the sections do not know of that.
      * @device, @inode: as fstat() gives them
      *
      * Return: false: nothing is known, what the section says counts.
