@@ -25,7 +25,8 @@ IMAGE, PROTO = sys.argv[1:3] if len(sys.argv) > 2 else (None, None)
 MOUNTS = "/run/sandferry/mounts/scsi/"
 LAYER = MOUNTS + "0_0_0"
 SCRATCH = MOUNTS + "0_1_0"
-OK, INVALID, NOT_FOUND, EXISTS, EXHAUSTED, PRECONDITION, UNIMPLEMENTED = 0, 3, 5, 6, 8, 9, 12
+(OK, INVALID, NOT_FOUND, EXISTS, EXHAUSTED, PRECONDITION, UNIMPLEMENTED,
+ OUT_OF_RANGE) = 0, 3, 5, 6, 8, 9, 12, 11
 WINDOW = 256 * 1024
 
 messages = None
@@ -261,6 +262,140 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(self.peer.at.exits["tty"], 3)
         self.assertIn(b"42\r\n", self.output("tty"))
         self.ask(OK, "delete_container", container_id="tty")
+
+    # ---- processes beside the init process ----
+
+    def run_container(self, name, args=("/bin/sleep", "1000")):
+        self.create(name, list(args))
+        self.ask(OK, "start_container", container_id=name)
+
+    def exec(self, name, args, code=OK, **fields):
+        """@name: "container/exec"."""
+        container, exec_id = name.split("/")
+        process = {"args": args, "cwd": "/", "env": ["PATH=/bin", "WHO=" + exec_id],
+                   "user": {"uid": 0, "gid": 0}, "terminal": fields.get("terminal", False)}
+        return self.ask(code, "exec", container_id=container, exec_id=exec_id,
+                        spec=json.dumps(process), **fields)
+
+    def exec_to_end(self, name, args, **fields):
+        self.exec(name, args, **fields)
+        self.wait_for_exit(name)
+        return self.forget(name)
+
+    def forget(self, name):
+        """What a process has left: its code, and its streams."""
+        container, exec_id = name.split("/")
+        self.ask(OK, "delete_process", container_id=container, exec_id=exec_id)
+        at = self.peer.at
+        code = at.exits.pop(name)
+        return code, bytes(at.output.pop((name, 1), b"")), bytes(at.output.pop((name, 2), b""))
+
+    def test_exec_has_streams_and_an_exit_code_of_its_own(self):
+        self.run_container("base")
+        for _ in range(2):  # its id can be used again
+            got = self.exec_to_end("base/e", ["/bin/sh", "-c", "echo $WHO; echo no >&2; exit 9"])
+            self.assertEqual(got, (9, b"e\n", b"no\n"))
+        self.assertEqual(self.exec_to_end("base/e", ["/bin/cat"], no_input=True), (0, b"", b""))
+        self.exec("base/killed", ["/bin/sleep", "1000"])
+        self.exec("base/killed", ["/bin/true"], code=EXISTS)
+        self.ask(PRECONDITION, "delete_process", container_id="base", exec_id="killed")
+        self.ask(OK, "signal", container_id="base", exec_id="killed", signal=15)
+        self.wait_for_exit("base/killed")
+        self.assertEqual(self.forget("base/killed")[0], 143)
+        for _ in range(2):  # one that is not there is what was wanted
+            self.ask(OK, "delete_process", container_id="base", exec_id="killed", force=True)
+        self.end_container("base")
+
+    def test_exec_that_cannot_be_says_why_and_leaves_nothing(self):
+        self.create("base", ["/bin/sleep", "1000"])
+        self.ask(OK, "start_container", container_id="base")
+        self.assertIn("/bin/nothing", self.exec("base/e", ["/bin/nothing"], PRECONDITION).message)
+        self.exec("base/..", ["/bin/true"], INVALID)
+        self.ask(PRECONDITION, "exec", container_id="base", exec_id="e", spec="{")
+        self.exec("none/e", ["/bin/true"], NOT_FOUND)
+        self.ask(NOT_FOUND, "signal", container_id="base", exec_id="e", signal=9)
+        self.ask(NOT_FOUND, "resize", container_id="base", exec_id="e", columns=1, rows=1)
+        self.assertEqual(self.exec_to_end("base/e", ["/bin/true"])[0], 0)
+        self.end_container("base")
+
+    def test_exec_ends_with_its_container_and_is_told_before(self):
+        for how in ("kill", "delete"):
+            self.run_container("base")
+            for i in range(5):
+                self.exec("base/e%d" % i, ["/bin/sleep", "1000"])
+            if how == "kill":
+                self.ask(OK, "signal", container_id="base", signal=9)
+                self.wait_for_exit("base")
+                self.exec("base/late", ["/bin/true"], PRECONDITION)
+            self.ask(OK, "delete_container", container_id="base")
+            self.wait_for_exit("base")
+            self.assertEqual(list(self.peer.at.exits)[-1], "base")
+            for i in range(5):
+                self.assertEqual(self.peer.at.exits.pop("base/e%d" % i), 137)
+            self.assertEqual(self.peer.at.exits.pop("base"), 137)
+
+    def test_input_that_comes_twice_is_taken_once(self):
+        data = random.randbytes(100000)
+        self.run_container("base")
+        self.exec("base/cat", ["/bin/cat"])
+        cat = {"container_id": "base", "exec_id": "cat"}
+        give = lambda at, code=OK, **more: self.ask(code, "input", data=data[at : at + 30000],
+                                                    at_offset=True, offset=at, **cat, **more)
+        for at in (0, 0, 20000, 40000, 30000, 70000):
+            give(at)
+        give(100001, OUT_OF_RANGE)
+        self.assertEqual(give(90000, close=True).input.offset, 100000)
+        self.assertEqual(give(90000, close=True).input.offset, 100000)
+        self.wait_for_exit("base/cat")
+        self.assertEqual(self.forget("base/cat"), (0, data, b""))
+        self.end_container("base")
+
+    def test_exec_waits_at_its_window(self):
+        self.run_container("base")
+        self.peer.takes_output = False
+        self.exec("base/flood", ["/bin/cat", "/bin/busybox"], window=32768)
+        self.peer.wait("a full window", lambda: len(self.output("base/flood")) >= 32768)
+        for _ in range(20):
+            self.ask(OK, "hello")  # time for more to come
+        self.assertEqual(len(self.output("base/flood")), 32768)
+        self.peer.takes_output = True
+        self.peer.tell_taken(("base/flood", 1))
+        self.wait_for_exit("base/flood")
+        self.assertEqual(self.forget("base/flood")[0], 0)
+        self.end_container("base")
+
+    def test_exec_with_a_terminal_of_any_size(self):
+        self.run_container("base")
+        sh = {"container_id": "base", "exec_id": "sh"}
+        self.exec("base/sh", ["/bin/sh"], terminal=True, columns=100, rows=40)
+        self.ask(OK, "input", data=b"stty size; test -t 2 && echo yes >&2\n", **sh)
+        self.peer.wait("the size", lambda: b"\r\n40 100\r\n" in self.output("base/sh"))
+        self.ask(OK, "resize", columns=33, rows=22, **sh)
+        self.ask(OK, "input", data=b"stty size; exit 4\n", **sh)
+        self.wait_for_exit("base/sh")
+        self.assertEqual(self.peer.at.exits["base/sh"], 4)
+        self.assertIn(b"\r\n22 33\r\n", self.output("base/sh"))
+        self.assertIn(b"yes", self.output("base/sh"))
+        self.assertNotIn(("base/sh", 2), self.peer.at.output)
+        self.forget("base/sh")
+        self.exec("base/cat", ["/bin/cat"])
+        self.ask(PRECONDITION, "resize", container_id="base", exec_id="cat", columns=1, rows=1)
+        self.ask(OK, "input", container_id="base", exec_id="cat", close=True)
+        self.wait_for_exit("base/cat")
+        self.forget("base/cat")
+        self.end_container("base")
+
+    def test_many_processes_write_at_once(self):
+        self.run_container("base")
+        names = ["base/n%d" % i for i in range(20)]
+        for name in names:
+            self.exec(name, ["/bin/counter", "1", "300"])
+        for name in names:
+            self.wait_for_exit(name)
+            self.assert_counts(name)
+            self.assertEqual(self.output(name).count(b"\n"), 300)
+            self.forget(name)
+        self.end_container("base")
 
     # ---- around a save ----
 

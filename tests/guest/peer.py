@@ -20,9 +20,9 @@ class Floors:
         self.sent = self.received = 0
         self.unacknowledged = []  # (number, message)
         self.next_id = 1
-        self.output = {}  # (container, stream): bytes
-        self.closed = []  # (container, stream), in the order in which they were told
-        self.exits = {}  # container: code
+        self.output = {}  # (process, stream): bytes; a process is "container" or "container/exec"
+        self.closed = []  # (process, stream), in the order in which they were told
+        self.exits = {}  # process: code
 
 
 class Peer:
@@ -124,15 +124,20 @@ class Peer:
         elif message.event.HasField("output"):
             self.take_output(message.event.output)
         else:
-            exited = message.event.exited
-            assert exited.container_id not in self.at.exits, "an end is told twice"
-            self.at.exits[exited.container_id] = exited.exit_code
+            name = self.name_of(message.event.exited)
+            assert name not in self.at.exits, "an end is told twice"
+            self.at.exits[name] = message.event.exited.exit_code
+
+    @staticmethod
+    def name_of(message):
+        """"container", or "container/exec" """
+        return message.container_id + ("/" + message.exec_id if message.exec_id else "")
 
     def take_output(self, output):
-        key = (output.container_id, output.stream)
+        key = (self.name_of(output), output.stream)
         have = self.at.output.setdefault(key, bytearray())
         assert output.offset == len(have), "output at %d, not %d" % (output.offset, len(have))
-        assert output.container_id not in self.at.exits, "output after the end"
+        assert key[0] not in self.at.exits, "output after the end"
         have += output.data
         if output.closed:
             self.at.closed.append(key)
@@ -158,9 +163,10 @@ class Peer:
         return number
 
     def tell_taken(self, key):
-        container, stream = key
+        (container, _, exec_id), stream = key[0].partition("/"), key[1]
         offset = len(self.at.output[key])
-        self.begin("output_taken", container_id=container, stream=stream, offset=offset)
+        self.begin("output_taken", container_id=container, exec_id=exec_id, stream=stream,
+                   offset=offset)
 
     def call(self, name, **fields):
         number = self.begin(name, **fields)

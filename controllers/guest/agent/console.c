@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -18,9 +19,17 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+void process_directory(const struct process *p, char *ret, size_t room)
+{
+    snprintf(ret, room, CONTAINERS_DIR "/%s%s%s", p->container_id,
+             p->exec_id[0] != '\0' ? "/exec/" : "", p->exec_id);
+}
+
 void console_path(const struct process *p, char *ret, size_t room)
 {
-    snprintf(ret, room, CONTAINERS_DIR "/%s/console", p->container_id);
+    process_directory(p, ret, room);
+    size_t size = strlen(ret);
+    snprintf(ret + size, room - size, "/console");
 }
 
 bool console_open(struct process *p)
@@ -84,4 +93,18 @@ void console_take(struct process *p)
         agent_log("container '%s' has no terminal, continuing", p->container_id);
     p->in.fd = p->out[0].fd >= 0 ? fcntl(p->out[0].fd, F_DUPFD_CLOEXEC, 0) : -1;
     close_fd(&p->console_listener);
+}
+
+bool console_resize(const struct process *p, uint32_t columns, uint32_t rows, struct outcome *o)
+{
+    struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
+
+    if (!p->terminal)
+        return outcome_fail(o, SF_FAILED_PRECONDITION, "it has no terminal");
+    if (columns < 1 || columns > UINT16_MAX || rows < 1 || rows > UINT16_MAX)
+        return outcome_fail(o, SF_INVALID_ARGUMENT, "a terminal has 1 to %d columns and rows",
+                            UINT16_MAX);
+    if (p->in.fd < 0 || ioctl(p->in.fd, TIOCSWINSZ, &size) < 0)
+        return outcome_fail(o, SF_FAILED_PRECONDITION, "its terminal is closed");
+    return true;
 }

@@ -237,7 +237,10 @@ static struct creation *prepare(const CreateContainer *r, struct outcome *o)
         return NULL;
     }
     c->request = r;
-    c->process = process_new(r->container_id, "", r->terminal, o);
+    c->process = process_new(&(struct process_wish){.container_id = r->container_id,
+                                                    .exec_id = "",
+                                                    .terminal = r->terminal},
+                             o);
     if (c->process != NULL)
         return c;
     free(c);
@@ -287,8 +290,12 @@ static bool delete_in_child(const void *request, struct outcome *o)
 
 static void deleted(uint64_t id, void *context, const struct outcome *o)
 {
+    struct process *init = process_find(context, "");
+
     if (o->code == SF_OK)
-        process_forget(context);
+        process_forget_all(context);
+    else if (init != NULL)
+        init->deleting = false;
     free(context);
     reply_outcome(id, o);
 }
@@ -296,10 +303,11 @@ static void deleted(uint64_t id, void *context, const struct outcome *o)
 void container_delete(uint64_t id, const Sandferry__V1__AgentDeleteContainer *r)
 {
     struct outcome o = {0};
-    const struct process *p = process_find(r->container_id, "");
+    struct process *p = process_find(r->container_id, "");
     char *name = p != NULL && p->pid > 0 ? strdup(r->container_id) : NULL;
 
     if (name != NULL) {
+        p->deleting = true;
         job_start(id, delete_in_child, name, deleted, name);
         return;
     }

@@ -15,6 +15,11 @@
 bool crun_run(const char *container_id, const char *command, const char *const *arguments,
               const int *fds, struct outcome *o);
 
+/* The same in a process that is about to be, beside the init process: "crun exec". @log: where crun
+ * may write what it has to say, since several of one container may be under way. */
+bool crun_exec(const char *container_id, const char *log, const char *const *arguments,
+               const int *fds, struct outcome *o);
+
 /* Whether crun knows the container. */
 bool crun_knows(const char *container_id);
 

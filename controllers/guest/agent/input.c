@@ -54,6 +54,22 @@ void input_pump(struct process *p)
         close_input(in);
 }
 
+/* How many bytes at the beginning it has been given before. */
+static bool repeated(const struct process *p, const Sandferry__V1__AgentInput *r, size_t *ret,
+                     struct outcome *o)
+{
+    *ret = 0;
+    if (!r->at_offset || r->offset == p->in.offset)
+        return true;
+    if (r->offset > p->in.offset)
+        return outcome_fail(
+            o, SF_OUT_OF_RANGE, "a process of container '%s' has been given %llu bytes, not %llu",
+            r->container_id, (unsigned long long)p->in.offset, (unsigned long long)r->offset);
+    uint64_t before = p->in.offset - r->offset;
+    *ret = before < r->data.len ? (size_t)before : r->data.len;
+    return true;
+}
+
 static bool check(const struct process *p, const Sandferry__V1__AgentInput *r, struct outcome *o)
 {
     if (p->in.closing || p->in.fd < 0 || p->ended)
@@ -82,19 +98,32 @@ static bool hold(struct input *in, const void *data, size_t size, struct outcome
     return true;
 }
 
+static bool take(struct process *p, const Sandferry__V1__AgentInput *r, struct outcome *o)
+{
+    static const uint8_t end = TERMINAL_EOF;
+    size_t before;
+
+    if (!repeated(p, r, &before, o))
+        return false;
+    if (before == r->data.len && r->at_offset && (!r->close || p->in.closing))
+        return true; /* all of it */
+    if (!check(p, r, o) || !hold(&p->in, r->data.data + before, r->data.len - before, o) ||
+        (r->close && p->terminal && !hold(&p->in, &end, 1, o)))
+        return false;
+    p->in.offset += r->data.len - before;
+    p->in.closing = r->close;
+    return true;
+}
+
 /* Answered as soon as the bytes are held: the host has a lock while it waits. */
 void input_take(struct process *p, uint64_t call, const Sandferry__V1__AgentInput *r)
 {
-    static const uint8_t end = TERMINAL_EOF;
     struct outcome o = {0};
 
-    if (!check(p, r, &o) || !hold(&p->in, r->data.data, r->data.len, &o) ||
-        (r->close && p->terminal && !hold(&p->in, &end, 1, &o))) {
+    if (!take(p, r, &o)) {
         reply_outcome(call, &o);
         return;
     }
-    p->in.offset += r->data.len;
-    p->in.closing = r->close;
     input_pump(p);
     answer(p, call);
 }

@@ -73,39 +73,54 @@ static bool open_pipe(int *ours, int *theirs, bool reads)
     return fcntl(*ours, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static bool open_pipes(struct process *p)
+static bool open_input(struct process *p, bool none)
 {
-    return open_pipe(&p->in.fd, &p->child_fds[0], false) &&
-           open_pipe(&p->out[0].fd, &p->child_fds[1], true) &&
+    if (!none)
+        return open_pipe(&p->in.fd, &p->child_fds[0], false);
+    p->child_fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    p->in.closing = true;
+    return p->child_fds[0] >= 0;
+}
+
+static bool open_pipes(struct process *p, bool no_input)
+{
+    return open_input(p, no_input) && open_pipe(&p->out[0].fd, &p->child_fds[1], true) &&
            open_pipe(&p->out[1].fd, &p->child_fds[2], true);
 }
 
-struct process *process_new(const char *container_id, const char *exec_id, bool terminal,
-                            struct outcome *o)
+static int free_slot(void)
 {
     int slot = 0;
 
     while (slot < PROCESSES_MAX && processes[slot] != NULL)
         slot++;
+    return slot;
+}
+
+struct process *process_new(const struct process_wish *wish, struct outcome *o)
+{
+    int slot = free_slot();
     struct process *p = slot < PROCESSES_MAX ? calloc(1, sizeof(*p)) : NULL;
+
     if (p == NULL) {
         outcome_fail(o, SF_RESOURCE_EXHAUSTED,
-                     "the guest has no room for a process of container '%s': "
+                     "the guest has no room for a process of container '%s', of %d in all: "
                      "delete others first",
-                     container_id);
+                     wish->container_id, PROCESSES_MAX);
         return NULL;
     }
-    *p = (struct process){.terminal = terminal,
-                          .child_fds = {-1, -1, -1},
-                          .console_listener = -1,
-                          .out = {{.fd = -1}, {.fd = -1}},
-                          .in = {.fd = -1}};
-    snprintf(p->container_id, sizeof(p->container_id), "%s", container_id);
-    snprintf(p->exec_id, sizeof(p->exec_id), "%s", exec_id);
-    if (!(terminal ? console_open(p) : open_pipes(p))) {
+    *p = (struct process){
+        .terminal = wish->terminal,
+        .child_fds = {-1, -1, -1},
+        .console_listener = -1,
+        .out = {{.fd = -1, .window.size = wish->window}, {.fd = -1, .window.size = wish->window}},
+        .in = {.fd = -1}};
+    snprintf(p->container_id, sizeof(p->container_id), "%s", wish->container_id);
+    snprintf(p->exec_id, sizeof(p->exec_id), "%s", wish->exec_id);
+    if (!(wish->terminal ? console_open(p) : open_pipes(p, wish->no_input))) {
         outcome_fail(o, SF_RESOURCE_EXHAUSTED,
-                     "the streams of container '%s' could not be made: %s", container_id,
-                     strerror(errno));
+                     "the streams of a process of container '%s' could not be made: %s",
+                     wish->container_id, strerror(errno));
         free_process(p);
         return NULL;
     }
@@ -157,14 +172,28 @@ void process_made(struct process *p, pid_t pid)
     look_for_early_end(p);
 }
 
-void process_forget(const char *container_id)
+/* The slot is empty once its end has been told. */
+static void forget_slot(int slot)
+{
+    processes[slot]->forgotten = true;
+    if (processes[slot]->ended_told)
+        drop(slot);
+}
+
+void process_forget(struct process *p)
 {
     for (int i = 0; i < PROCESSES_MAX; i++)
-        if (processes[i] != NULL && strcmp(processes[i]->container_id, container_id) == 0) {
-            processes[i]->forgotten = true;
-            if (processes[i]->ended_told)
-                drop(i);
+        if (processes[i] == p) {
+            forget_slot(i);
+            return;
         }
+}
+
+void process_forget_all(const char *container_id)
+{
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        if (processes[i] != NULL && strcmp(processes[i]->container_id, container_id) == 0)
+            forget_slot(i);
 }
 
 void process_child_ended(pid_t pid, int status)
@@ -184,7 +213,7 @@ void process_child_ended(pid_t pid, int status)
 
 bool process_missing(const char *container_id, const char *exec_id, struct outcome *o)
 {
-    if (exec_id[0] == '\0')
+    if (exec_id[0] == '\0' || process_find(container_id, "") == NULL)
         return outcome_fail(o, SF_NOT_FOUND, "the guest has no container '%.200s': create it first",
                             container_id);
     return outcome_fail(o, SF_NOT_FOUND, "container '%.200s' has no process '%.200s' in the guest",
@@ -242,6 +271,29 @@ void process_ready(const struct pollfd *fd)
                 processes[i]->out[k].ready = true;
 }
 
+/* Of an init process that has ended: those beside it end with it, and their ends are told first. In
+ * a pid namespace of its own the kernel has killed them; in a shared one nobody has. */
+static bool others_are_left(const struct process *init)
+{
+    bool left = false;
+
+    for (int i = 0; i < PROCESSES_MAX; i++) {
+        struct process *p = processes[i];
+        if (p == NULL || p == init || p->ended_told ||
+            strcmp(p->container_id, init->container_id) != 0)
+            continue;
+        left = true;
+        if (p->pid > 0 && !p->ended)
+            kill(p->pid, SIGKILL);
+    }
+    return left;
+}
+
+static bool may_tell_end(const struct process *p)
+{
+    return p->exec_id[0] != '\0' || !p->ended || p->ended_told || !others_are_left(p);
+}
+
 bool process_pump(void)
 {
     bool more = false;
@@ -252,7 +304,8 @@ bool process_pump(void)
             continue;
         input_pump(p);
         output_pump(p);
-        output_tell_end(p);
+        if (may_tell_end(p))
+            output_tell_end(p);
         more |= output_ready(&p->out[0]) || output_ready(&p->out[1]);
         if (p->forgotten && p->ended_told)
             drop(i);

@@ -11,7 +11,8 @@
 #include "guest/agent/window.h"
 #include "sandferry/v1/agent.pb-c.h"
 
-/* Processes of containers that the host knows: for now the init process of each. */
+/* Processes of containers that the host knows: the init process of each, whose exec id is "", and
+ * those that were started beside it. */
 
 struct output {
     int fd; /* the agent's end of the pipe; -1: closed, and the host has been told */
@@ -37,19 +38,27 @@ struct process {
     struct input in;
     bool ended, ended_told;
     bool forgotten; /* goes when its end has been told */
+    bool deleting;  /* its container is being deleted: nothing new starts in it */
     uint32_t exit_code;
     int64_t ended_at_ns;
 };
 
 /* ---- process.c: the table ---- */
 
+struct process_wish {
+    const char *container_id, *exec_id;
+    bool terminal;
+    bool no_input;   /* /dev/null, in place of a pipe */
+    uint64_t window; /* 0: WINDOW_SIZE */
+};
+
 /* One that is to be made. NULL: see the outcome. Owned by the table. */
-struct process *process_new(const char *container_id, const char *exec_id, bool terminal,
-                            struct outcome *o);
+struct process *process_new(const struct process_wish *wish, struct outcome *o);
 struct process *process_find(const char *container_id, const char *exec_id); /* NULL: none */
 /* @pid 0: it could not be made, and is forgotten. */
 void process_made(struct process *p, pid_t pid);
-void process_forget(const char *container_id);
+void process_forget(struct process *p);
+void process_forget_all(const char *container_id);
 /* For messages: "container 'c1' has no init process ..." or "... no process 'e1' ...". */
 bool process_missing(const char *container_id, const char *exec_id, struct outcome *o);
 
@@ -63,10 +72,13 @@ void process_ready(const struct pollfd *fd);
 bool process_pump(void);
 
 /* ---- console.c ---- */
+/* A directory of the process's own. */
+void process_directory(const struct process *p, char *ret, size_t room);
 /* Where crun is to hand over the terminal of a process that is being made. */
 void console_path(const struct process *p, char *ret, size_t room);
 bool console_open(struct process *p); /* waits for it there; errno on failure */
 void console_take(struct process *p); /* it has come: the process's streams */
+bool console_resize(const struct process *p, uint32_t columns, uint32_t rows, struct outcome *o);
 
 /* ---- output.c ---- */
 void output_pump(struct process *p);

@@ -5,6 +5,7 @@
 
 #include "guest/agent/container.h"
 #include "guest/agent/disk.h"
+#include "guest/agent/exec.h"
 #include "guest/agent/freeze.h"
 #include "guest/agent/job.h"
 #include "guest/agent/process.h"
@@ -105,6 +106,28 @@ static void output_taken(const Request *r)
         window_taken(&p->out[taken->stream - 1].window, taken->offset);
 }
 
+static void exec(const Request *r)
+{
+    exec_start(r->id, r->exec);
+}
+
+static void delete_process(const Request *r)
+{
+    exec_delete(r->id, r->delete_process);
+}
+
+static void resize(const Request *r)
+{
+    const struct process *p = process_find(r->resize->container_id, r->resize->exec_id);
+    struct outcome o = {0};
+
+    if (p != NULL && p->pid > 0)
+        console_resize(p, r->resize->columns, r->resize->rows, &o);
+    else
+        process_missing(r->resize->container_id, r->resize->exec_id, &o);
+    reply_outcome(r->id, &o);
+}
+
 static void freeze(const Request *r)
 {
     freeze_begin(r->id);
@@ -141,6 +164,9 @@ static const struct {
     [BODY(FREEZE)]           = { freeze,           true  },
     [BODY(THAW)]             = { thaw,             true  },
     [BODY(SHUTDOWN)]         = { stop,             false },
+    [BODY(EXEC)]             = { exec,             false },
+    [BODY(DELETE_PROCESS)]   = { delete_process,   false },
+    [BODY(RESIZE)]           = { resize,           false },
 };
 /* clang-format on */
 

@@ -3,7 +3,8 @@
 size_t window_room(const struct window *w)
 {
     uint64_t under_way = w->sent - w->taken;
-    uint64_t room = under_way < WINDOW_SIZE ? WINDOW_SIZE - under_way : 0;
+    uint64_t size = w->size > 0 && w->size < WINDOW_SIZE ? w->size : WINDOW_SIZE;
+    uint64_t room = under_way < size ? size - under_way : 0;
 
     return room < WINDOW_CHUNK ? (size_t)room : WINDOW_CHUNK;
 }

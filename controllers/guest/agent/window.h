@@ -10,6 +10,7 @@
 /* How far a stream of output is, in bytes since its beginning. All zero at first. */
 struct window {
     uint64_t sent, taken;
+    uint64_t size; /* 0: WINDOW_SIZE */
 };
 
 /* How much may be sent now: 0 to WINDOW_CHUNK. */
