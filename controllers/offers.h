@@ -143,6 +143,17 @@ struct sf_processes_offer {
                          sf_init_exited_fn fn);
 };
 
+/* ---- The container controller's: containers. ---- */
+#define SF_CONTAINERS_OFFER "sandferry.containers.v1"
+
+struct sf_containers_offer {
+    size_t size;
+
+    /* The OCI runtime spec that a container was made with, as JSON; the container controller's,
+     * until the lock is given back. NULL: there is no such container. */
+    const char *(*spec)(struct sf_controller *owner, const char *container_id);
+};
+
 #ifdef __cplusplus
 }
 #endif

@@ -129,6 +129,20 @@ static void do_abandon(struct sf_controller *c)
     containers_empty(containers_of(c));
 }
 
+static const char *spec_of(struct sf_controller *owner, const char *container_id)
+{
+    const struct container *container = container_find(containers_of(owner), container_id);
+
+    return container != NULL ? container->spec : NULL;
+}
+
+static const struct sf_containers_offer containers_offer = {
+    .size = sizeof(containers_offer),
+    .spec = spec_of,
+};
+
+static const struct sf_offer offers[] = {{SF_CONTAINERS_OFFER, &containers_offer}, {0}};
+
 static const char *const depends[] = {"vm", "scsi", "process", NULL};
 
 /* clang-format off */
@@ -140,6 +154,7 @@ SF_CONTROLLER_EXPORT(
     .critical        = true,
     .depends         = depends,
     .services        = container_services,
+    .offers          = offers,
 
     .fini    = container_fini,
     .create  = do_create,

@@ -10,6 +10,7 @@
 
 #define SIGNAL_MS 10000
 #define INPUT_MS  10000 /* the agent answers at once, read or not */
+#define EXEC_MS   60000 /* emulated processors take their time */
 
 static void reply_free(Sandferry__V1__AgentReply *reply)
 {
@@ -47,8 +48,8 @@ bool guest_signal(struct processes *p, const struct process *process, uint32_t s
     return ask(p, &request, SIGNAL_MS, NULL, err);
 }
 
-bool guest_input(struct processes *p, struct process *process, const uint8_t *data, size_t size,
-                 bool close, struct sf_error **err)
+bool guest_input(struct processes *p, struct process *process, const struct input *input,
+                 struct sf_error **err)
 {
     Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
     Sandferry__V1__AgentInput body = SANDFERRY__V1__AGENT_INPUT__INIT;
@@ -56,23 +57,81 @@ bool guest_input(struct processes *p, struct process *process, const uint8_t *da
 
     body.container_id = process->guest_container_id;
     body.exec_id = process->exec_id;
-    body.data = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = size};
-    body.close = close;
+    body.data =
+        (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)input->data, .len = input->size};
+    body.close = input->close;
+    body.at_offset = input->at_offset;
+    body.offset = input->offset;
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_INPUT;
     request.input = &body;
     if (!ask(p, &request, INPUT_MS, &reply, err))
         return false;
-    process->stdin_offset += size;
-    /* More than we know of: an earlier answer was lost, the bytes were not. */
-    if (reply->body_case == SANDFERRY__V1__AGENT_REPLY__BODY_INPUT &&
-        reply->input->offset > process->stdin_offset && reply->input->offset <= OFFSET_MAX)
-        process->stdin_offset = reply->input->offset;
-    process->stdin_closed |= close;
+    /* It may be more than we know of: an earlier answer was lost, the bytes were not. */
+    uint64_t end = (input->at_offset ? input->offset : process->stdin_offset) + input->size;
+    if (reply->body_case == SANDFERRY__V1__AGENT_REPLY__BODY_INPUT && reply->input->offset > end &&
+        reply->input->offset <= OFFSET_MAX)
+        end = reply->input->offset;
+    if (end > process->stdin_offset)
+        process->stdin_offset = end;
+    process->stdin_closed |= input->close;
     return true;
 }
 
-/* The host has a place for these bytes: the agent may send as many again. */
-static void tell_taken(struct processes *p, const struct process *process, unsigned number)
+bool guest_exec(struct processes *p, const struct process *process, int32_t *ret_pid,
+                struct sf_error **err)
+{
+    Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentExec body = SANDFERRY__V1__AGENT_EXEC__INIT;
+    SF_CLEANUP(reply_freep) Sandferry__V1__AgentReply *reply = NULL;
+
+    body.container_id = (char *)(uintptr_t)process->guest_container_id;
+    body.exec_id = (char *)(uintptr_t)process->exec_id;
+    body.spec = process->spec;
+    body.terminal = process->terminal;
+    body.no_input = process->stdin_closed;
+    body.window = process->waits ? WAITING_WINDOW : 0;
+    spec_console_size(process->spec, &body.columns, &body.rows);
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_EXEC;
+    request.exec = &body;
+    if (!ask(p, &request, EXEC_MS, &reply, err))
+        return false;
+    if (reply->body_case != SANDFERRY__V1__AGENT_REPLY__BODY_EXEC || reply->exec->pid <= 0)
+        return sf_fail(err, SF_INTERNAL, "the agent has given no pid");
+    *ret_pid = reply->exec->pid;
+    return true;
+}
+
+bool guest_delete(struct processes *p, const struct process *process, bool force,
+                  struct sf_error **err)
+{
+    Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentDeleteProcess body = SANDFERRY__V1__AGENT_DELETE_PROCESS__INIT;
+
+    body.container_id = (char *)(uintptr_t)process->guest_container_id;
+    body.exec_id = (char *)(uintptr_t)process->exec_id;
+    body.force = force;
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_DELETE_PROCESS;
+    request.delete_process = &body;
+    return ask(p, &request, SIGNAL_MS, NULL, err);
+}
+
+bool guest_resize(struct processes *p, const struct process *process, uint32_t columns,
+                  uint32_t rows, struct sf_error **err)
+{
+    Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentResize body = SANDFERRY__V1__AGENT_RESIZE__INIT;
+
+    body.container_id = (char *)(uintptr_t)process->guest_container_id;
+    body.exec_id = (char *)(uintptr_t)process->exec_id;
+    body.columns = columns;
+    body.rows = rows;
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_RESIZE;
+    request.resize = &body;
+    return ask(p, &request, SIGNAL_MS, NULL, err);
+}
+
+bool guest_taken(struct processes *p, const struct process *process, unsigned number,
+                 uint64_t offset)
 {
     Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
     Sandferry__V1__AgentOutputTaken body = SANDFERRY__V1__AGENT_OUTPUT_TAKEN__INIT;
@@ -81,12 +140,14 @@ static void tell_taken(struct processes *p, const struct process *process, unsig
     body.container_id = (char *)(uintptr_t)process->guest_container_id;
     body.exec_id = (char *)(uintptr_t)process->exec_id;
     body.stream = number + 1;
-    body.offset = process->out[number].end;
+    body.offset = offset;
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_OUTPUT_TAKEN;
     request.output_taken = &body;
-    if (!ask(p, &request, 0, NULL, &err))
-        sf_warning("process '%s/%s': output acknowledgement: %s, continuing", process->container_id,
-                   process->exec_id, sf_error_message(err));
+    if (ask(p, &request, 0, NULL, &err))
+        return true;
+    sf_warning("process '%s/%s': output acknowledgement: %s, continuing", process->container_id,
+               process->exec_id, sf_error_message(err));
+    return false;
 }
 
 /* Into the ring: what is there already is passed over, and what never came is lost. */
@@ -117,7 +178,8 @@ static bool place_output(const struct process *process, struct ring *r,
 static void take_output(struct processes *p, const Sandferry__V1__AgentOutput *o)
 {
     struct process *process = process_find_guest(p, o->container_id, o->exec_id);
-    if (process == NULL || o->stream < 1 || o->stream > 2) {
+    if (process == NULL || process->state == PROCESS_NOT_CREATED || o->stream < 1 ||
+        o->stream > 2) {
         sf_warning("sandbox '%s': output of an unknown process '%.64s', continuing",
                    sf_sandbox_id(p->base.sandbox), o->container_id);
         return;
@@ -126,8 +188,7 @@ static void take_output(struct processes *p, const Sandferry__V1__AgentOutput *o
     if (!place_output(process, r, o))
         return;
     r->closed = o->closed;
-    if (o->data.len > 0)
-        tell_taken(p, process, o->stream - 1);
+    output_settle(p, process, o->stream - 1);
     sf_sandbox_changed(p->base.sandbox);
 }
 
@@ -150,6 +211,8 @@ static void take_exit(struct processes *p, const Sandferry__V1__AgentExited *e)
     sf_sandbox_event(p->base.sandbox, "process.exited",
                      "the process '%s' of container '%s' has ended with code %u", process->exec_id,
                      process->container_id, process->exit_code);
+    if (process->exec_id[0] == '\0')
+        processes_end_with(p, process->container_id);
     if (process->exec_id[0] == '\0' && p->on_exit != NULL)
         p->on_exit(p->container, process->container_id, process->exit_code);
     sf_sandbox_changed(p->base.sandbox);

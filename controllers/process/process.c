@@ -31,6 +31,7 @@ static bool add_init(struct sf_controller *owner, const char *container_id,
     snprintf(p->guest_container_id, sizeof(p->guest_container_id), "%s", guest_container_id);
     p->pid = pid;
     p->terminal = terminal;
+    p->out[1].closed = terminal; /* one stream */
     return sf_machine_move(&process_machine, &p->state, PROCESS_MADE, container_id, err);
 }
 
@@ -120,6 +121,20 @@ static void process_destroy(struct sf_controller *c)
     sf_sandbox_changed(c->sandbox);
 }
 
+/* From here to the thaw nothing is said to the agent that the section would not know of. */
+static bool process_freeze(struct sf_controller *c, struct sf_error **err)
+{
+    (void)err;
+    processes_of(c)->still = true;
+    return true;
+}
+
+static void process_thaw(struct sf_controller *c)
+{
+    processes_of(c)->still = false;
+    outputs_settle(processes_of(c));
+}
+
 static bool process_save(struct sf_controller *c, struct sf_bytes *ret_section,
                          struct sf_error **err)
 {
@@ -130,6 +145,7 @@ static bool process_import(struct sf_controller *c, const struct sf_bytes *secti
                            uint32_t version, struct sf_error **err)
 {
     (void)version; /* there is one */
+    processes_of(c)->still = true;
     return processes_from_section(processes_of(c), section, err);
 }
 
@@ -139,10 +155,18 @@ static bool process_prepare(struct sf_controller *c, struct sf_error **err)
     return guest_listen(processes_of(c), err);
 }
 
+static bool process_resume(struct sf_controller *c, struct sf_error **err)
+{
+    (void)err;
+    process_thaw(c);
+    return true;
+}
+
 static void process_abandon(struct sf_controller *c)
 {
     guest_unlisten(processes_of(c));
     processes_empty(processes_of(c));
+    processes_of(c)->still = false;
 }
 
 static const char *const depends[] = {"vm", NULL};
@@ -161,8 +185,11 @@ SF_CONTROLLER_EXPORT(
     .fini    = process_fini,
     .create  = process_create,
     .destroy = process_destroy,
+    .freeze  = process_freeze,
     .save    = process_save,
+    .thaw    = process_thaw,
     .import  = process_import,
     .prepare = process_prepare,
+    .resume  = process_resume,
     .abandon = process_abandon)
 /* clang-format on */

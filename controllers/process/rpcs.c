@@ -1,115 +1,24 @@
 /* ProcessService: requests to moves. */
 #include "process/process.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandferry/v1/process.pb-c.h"
+#include "process/wire.h"
 
 extern const uint8_t process_files[];
 extern const size_t process_files_size;
 
-#define CHUNK (64 * 1024) /* bytes in one message of a stream */
+#define CHUNK (64 * 1024) /* bytes of input at once */
 
 typedef Sandferry__V1__Process process_t;
+
+#define FIND(c, q, err) process_find_for((c), (q)->container_id, (q)->exec_id, (err))
 
 static struct processes *processes_of(struct sf_controller *c)
 {
     return (struct processes *)c; /* base is the first member */
-}
-
-static struct process *find(struct sf_controller *c, const char *container_id, const char *exec_id,
-                            struct sf_error **err)
-{
-    struct process *p = process_find(processes_of(c), container_id, exec_id);
-
-    if (p == NULL)
-        sf_fail(err, SF_NOT_FOUND, "sandbox '%s' has no process '%s' in container '%s'",
-                sf_sandbox_id(c->sandbox), exec_id, container_id);
-    return p;
-}
-
-/* After a wait: the same one, not another that has its ids now. */
-static struct process *find_again(struct sf_controller *c, const char *container_id,
-                                  const char *exec_id, uint64_t serial, struct sf_error **err)
-{
-    struct process *p = find(c, container_id, exec_id, err);
-
-    if (p == NULL || p->serial == serial)
-        return p;
-    sf_fail(err, SF_NOT_FOUND, "the process '%s' of container '%s' is gone; another has its id now",
-            exec_id, container_id);
-    return NULL;
-}
-
-/* Who waits for one that was lost with its VM is told by the wait what became of the sandbox. */
-static bool end_is_known(const struct process *p)
-{
-    return p->state == PROCESS_TERMINATED && !p->lost;
-}
-
-/* ---- As messages, without the bytes that are held ---- */
-
-static Sandferry__V1__ProcessOutput *output_message(const struct ring *r)
-{
-    Sandferry__V1__ProcessOutput *out = calloc(1, sizeof(*out));
-
-    if (out == NULL)
-        return NULL;
-    sandferry__v1__process_output__init(out);
-    out->offset = r->end;
-    out->closed = r->closed;
-    return out;
-}
-
-static Google__Protobuf__Timestamp *time_message(int64_t ns)
-{
-    Google__Protobuf__Timestamp *t = calloc(1, sizeof(*t));
-
-    if (t == NULL)
-        return NULL;
-    google__protobuf__timestamp__init(t);
-    t->seconds = ns / 1000000000;
-    t->nanos = (int32_t)(ns % 1000000000);
-    return t;
-}
-
-static char *copy(const char *text, bool *ok)
-{
-    char *copied = strdup(text);
-
-    *ok = *ok && copied != NULL;
-    return copied != NULL ? copied : (char *)(uintptr_t)protobuf_c_empty_string;
-}
-
-static process_t *process_message(const struct process *p, struct sf_error **err)
-{
-    process_t *m = calloc(1, sizeof(*m));
-    if (m == NULL) {
-        sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the reply");
-        return NULL;
-    }
-    bool ok = true;
-    sandferry__v1__process__init(m);
-    m->container_id = copy(p->container_id, &ok);
-    m->exec_id = copy(p->exec_id, &ok);
-    m->guest_container_id = copy(p->guest_container_id, &ok);
-    m->spec = copy(p->spec != NULL ? p->spec : "", &ok);
-    m->stage = (Sandferry__V1__ProcessStage)p->state;
-    m->pid = p->pid;
-    m->terminal = p->terminal;
-    m->exit_code = p->exit_code;
-    m->stdin_offset = p->stdin_offset;
-    m->stdin_closed = p->stdin_closed;
-    m->stdout = output_message(&p->out[0]);
-    m->stderr = output_message(&p->out[1]);
-    if (p->exited_at_ns > 0)
-        m->exited_at = time_message(p->exited_at_ns);
-    if (ok && m->stdout != NULL && m->stderr != NULL)
-        return m;
-    sandferry__v1__process__free_unpacked(m, NULL);
-    sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the reply");
-    return NULL;
 }
 
 /* ---- Methods ---- */
@@ -140,7 +49,7 @@ static bool signal_process(struct sf_controller *c, struct sf_call *call, const 
                            void *reply, struct sf_error **err)
 {
     const Sandferry__V1__SignalProcessRequest *q = request;
-    const struct process *p = find(c, q->container_id, q->exec_id, err);
+    const struct process *p = FIND(c, q, err);
 
     (void)call;
     (void)reply;
@@ -154,6 +63,10 @@ static bool signal_process(struct sf_controller *c, struct sf_call *call, const 
         return sf_fail(err, SF_NOT_FOUND,
                        "the process '%s' of container '%s' has ended, with exit code %u",
                        q->exec_id, q->container_id, p->exit_code);
+    if (p->state == PROCESS_NOT_CREATED)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "the process '%s' of container '%s' has not been started", q->exec_id,
+                       q->container_id);
     return guest_signal(processes_of(c), p, q->signal, err);
 }
 
@@ -162,75 +75,131 @@ static bool wait_process(struct sf_controller *c, struct sf_call *call, const vo
 {
     const Sandferry__V1__WaitProcessRequest *q = request;
     Sandferry__V1__WaitProcessResponse *out = reply;
-    const struct process *p = find(c, q->container_id, q->exec_id, err);
+    const struct process *p = FIND(c, q, err);
     uint64_t serial = p != NULL ? p->serial : 0;
 
-    while (p != NULL && !end_is_known(p)) {
+    while (p != NULL && !process_end_is_known(p)) {
         if (!sf_call_wait(call, err)) /* it may have been forgotten meanwhile */
             return false;
-        p = find_again(c, q->container_id, q->exec_id, serial, err);
+        p = process_find_again(c, q->container_id, q->exec_id, serial, err);
     }
     return p != NULL && (out->process = process_message(p, err)) != NULL;
 }
 
-/* Sends what is held from *@offset on. */
-static bool send_output(struct sf_call *call, const struct ring *r, uint64_t *offset,
-                        uint8_t *buffer, struct sf_error **err)
+/* ---- Begin and end ---- */
+
+static bool exec_process(struct sf_controller *c, struct sf_call *call, const void *request,
+                         void *reply, struct sf_error **err)
 {
-    Sandferry__V1__ReadOutputResponse message = SANDFERRY__V1__READ_OUTPUT_RESPONSE__INIT;
-    uint64_t begin = ring_begin(r);
+    const Sandferry__V1__ExecProcessRequest *q = request;
+    Sandferry__V1__ExecProcessResponse *out = reply;
+    const struct wanted_process wanted = {
+        .container_id = q->container_id,
+        .exec_id = q->exec_id,
+        .spec = q->spec,
+        .args = q->args,
+        .n_args = q->n_args,
+        .env = q->env,
+        .n_env = q->n_env,
+        .working_directory = q->working_directory,
+        .user = q->user,
+        .terminal = q->terminal,
+        .columns = q->columns,
+        .rows = q->rows,
+        .input = q->input,
+        .waits = q->wait_for_readers,
+    };
+    struct process *new;
 
-    if (*offset < begin) {
-        message.lost = begin - *offset;
-        *offset = begin;
-    }
-    message.offset = *offset;
-    message.data.len = ring_copy(r, *offset, buffer, CHUNK);
-    message.data.data = buffer;
-    *offset += message.data.len;
-    return sf_call_send(call, &message, err);
-}
-
-static bool stream_output(struct sf_controller *c, struct sf_call *call,
-                          const Sandferry__V1__ReadOutputRequest *q, uint8_t *buffer,
-                          struct sf_error **err)
-{
-    unsigned number = q->stream == SANDFERRY__V1__OUTPUT_STREAM__OUTPUT_STREAM_STDERR ? 1 : 0;
-    uint64_t offset = q->offset;
-    const struct process *p = find(c, q->container_id, q->exec_id, err);
-    uint64_t serial = p != NULL ? p->serial : 0;
-
-    /* Both a send and a wait give the lock back: everything may have changed. */
-    for (; p != NULL; p = find_again(c, q->container_id, q->exec_id, serial, err)) {
-        const struct ring *r = &p->out[number];
-        if (offset > r->end)
-            return sf_fail(err, SF_OUT_OF_RANGE,
-                           "offset %llu is beyond the %llu bytes that there are",
-                           (unsigned long long)offset, (unsigned long long)r->end);
-        if (offset < r->end) {
-            if (!send_output(call, r, &offset, buffer, err))
-                return false;
-            continue;
-        }
-        if (r->closed || !q->follow || p->state == PROCESS_NOT_CREATED ||
-            end_is_known(p)) /* the guest tells of an end after all output */
-            return true;
-        if (!sf_call_wait(call, err))
-            return false;
-    }
+    (void)call;
+    if (!process_record(processes_of(c), &wanted, &new, err))
+        return false;
+    if (q->record_only || process_start(processes_of(c), new, err))
+        return (out->process = process_message(new, err)) != NULL;
+    process_remove(processes_of(c), new);
     return false;
 }
 
-static bool read_output(struct sf_controller *c, struct sf_call *call, const void *request,
-                        void *reply, struct sf_error **err)
+static bool start_process(struct sf_controller *c, struct sf_call *call, const void *request,
+                          void *reply, struct sf_error **err)
 {
-    uint8_t *buffer = malloc(CHUNK);
-    bool ok = buffer != NULL ? stream_output(c, call, request, buffer, err)
-                             : sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    const Sandferry__V1__StartProcessRequest *q = request;
+    Sandferry__V1__StartProcessResponse *out = reply;
+    struct process *p = FIND(c, q, err);
 
-    (void)reply;
-    free(buffer);
-    return ok;
+    (void)call;
+    return p != NULL && process_start(processes_of(c), p, err) &&
+           (out->process = process_message(p, err)) != NULL;
+}
+
+/* One that has ended on its own meanwhile is what was wanted. */
+static bool kill_it(struct processes *p, const struct process *process, struct sf_error **err)
+{
+    if (guest_signal(p, process, SIGKILL, err))
+        return true;
+    if (sf_error_code(*err) != SF_NOT_FOUND)
+        return false;
+    sf_error_free(*err);
+    *err = NULL;
+    return true;
+}
+
+static bool delete_process(struct sf_controller *c, struct sf_call *call, const void *request,
+                           void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__DeleteProcessRequest *q = request;
+    Sandferry__V1__DeleteProcessResponse *out = reply;
+    struct process *p = FIND(c, q, err);
+    uint64_t serial = p != NULL ? p->serial : 0;
+
+    if (p == NULL)
+        return false;
+    if (q->exec_id[0] == '\0')
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "the init process of container '%s' goes with it: delete the container",
+                       q->container_id);
+    if (p->state == PROCESS_RUNNING && !q->force)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "the process '%s' of container '%s' runs; kill it first, or delete it with "
+                       "force",
+                       q->exec_id, q->container_id);
+    if (p->state == PROCESS_RUNNING && !kill_it(processes_of(c), p, err))
+        return false;
+    while (p != NULL && p->state == PROCESS_RUNNING) {
+        if (!sf_call_wait(call, err))
+            return false;
+        p = process_find_again(c, q->container_id, q->exec_id, serial, err);
+    }
+    return p != NULL && (out->process = process_message(p, err)) != NULL &&
+           process_delete(processes_of(c), p, err);
+}
+
+/* ---- Input, terminal ---- */
+
+/* All of it was taken before, though the answer may have been lost: even one that has ended since
+ * has taken it. */
+static bool was_taken(const struct process *p, const Sandferry__V1__WriteInputRequest *q)
+{
+    return q->at_offset && q->offset <= p->stdin_offset &&
+           q->data.len <= p->stdin_offset - q->offset && (!q->close || p->stdin_closed) &&
+           (q->data.len > 0 || q->close);
+}
+
+static bool check_input(const struct process *p, const Sandferry__V1__WriteInputRequest *q,
+                        struct sf_error **err)
+{
+    if (q->data.len > CHUNK)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "%zu bytes of input; at most %d at once",
+                       q->data.len, CHUNK);
+    if (p->state == PROCESS_NOT_CREATED)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "the process '%s' of container '%s' has not been started", q->exec_id,
+                       q->container_id);
+    if (q->at_offset && q->offset > p->stdin_offset)
+        return sf_fail(err, SF_OUT_OF_RANGE,
+                       "offset %llu is beyond the %llu bytes that the process has been given",
+                       (unsigned long long)q->offset, (unsigned long long)p->stdin_offset);
+    return true;
 }
 
 static bool write_input(struct sf_controller *c, struct sf_call *call, const void *request,
@@ -238,32 +207,89 @@ static bool write_input(struct sf_controller *c, struct sf_call *call, const voi
 {
     const Sandferry__V1__WriteInputRequest *q = request;
     Sandferry__V1__WriteInputResponse *out = reply;
-    struct process *p = find(c, q->container_id, q->exec_id, err);
+    const struct input input = {.data = q->data.data,
+                                .size = q->data.len,
+                                .close = q->close,
+                                .at_offset = q->at_offset,
+                                .offset = q->offset};
+    struct process *p = FIND(c, q, err);
+
+    (void)call;
+    if (p == NULL || !check_input(p, q, err))
+        return false;
+    if (!was_taken(p, q)) {
+        if (p->state == PROCESS_TERMINATED || p->stdin_closed)
+            return sf_fail(err, SF_FAILED_PRECONDITION,
+                           "the standard input of process '%s' of container '%s' is closed",
+                           q->exec_id, q->container_id);
+        if (!guest_input(processes_of(c), p, &input, err))
+            return false;
+    }
+    out->offset = p->stdin_offset;
+    return true;
+}
+
+static bool close_input(struct sf_controller *c, struct sf_call *call, const void *request,
+                        void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__CloseInputRequest *q = request;
+    Sandferry__V1__CloseInputResponse *out = reply;
+    const struct input input = {.close = true};
+    struct process *p = FIND(c, q, err);
 
     (void)call;
     if (p == NULL)
         return false;
-    if (q->data.len > CHUNK)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "%zu bytes of input; at most %d at once",
-                       q->data.len, CHUNK);
-    if (p->state == PROCESS_TERMINATED || p->stdin_closed)
+    if (p->state == PROCESS_NOT_CREATED)
         return sf_fail(err, SF_FAILED_PRECONDITION,
-                       "the standard input of process '%s' of container '%s' is closed", q->exec_id,
+                       "the process '%s' of container '%s' has not been started", q->exec_id,
                        q->container_id);
-    if (!guest_input(processes_of(c), p, q->data.data, q->data.len, q->close, err))
+    if (!p->stdin_closed && p->state != PROCESS_TERMINATED &&
+        !guest_input(processes_of(c), p, &input, err))
         return false;
     out->offset = p->stdin_offset;
     return true;
 }
 
+static bool resize_terminal(struct sf_controller *c, struct sf_call *call, const void *request,
+                            void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__ResizeTerminalRequest *q = request;
+    const struct process *p = FIND(c, q, err);
+
+    (void)call;
+    (void)reply;
+    if (p == NULL)
+        return false;
+    if (q->columns < 1 || q->columns > UINT16_MAX || q->rows < 1 || q->rows > UINT16_MAX) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "a terminal of %u columns and %u rows", q->columns,
+                q->rows);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "columns", "must be 1 to 65535, as rows");
+    }
+    if (!p->terminal)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "the process '%s' of container '%s' has no terminal", q->exec_id,
+                       q->container_id);
+    if (p->state != PROCESS_CREATED && p->state != PROCESS_RUNNING)
+        return sf_fail(err, SF_FAILED_PRECONDITION, "the process '%s' of container '%s' is %s",
+                       q->exec_id, q->container_id, process_machine.states[p->state]);
+    return guest_resize(processes_of(c), p, q->columns, q->rows, err);
+}
+
 /* clang-format off */
 static const struct sf_method methods[] = {
     /* method           does it          who may       how                                          */
+    { "ExecProcess",    exec_process,    SF_OPERATOR,  0                                            },
+    { "StartProcess",   start_process,   SF_OPERATOR,  0                                            },
+    { "DeleteProcess",  delete_process,  SF_OPERATOR,  SF_METHOD_WAITS                              },
     { "ListProcesses",  list_processes,  SF_READER,    SF_METHOD_READS                              },
     { "SignalProcess",  signal_process,  SF_OPERATOR,  0                                            },
     { "WaitProcess",    wait_process,    SF_READER,    SF_METHOD_READS | SF_METHOD_WAITS            },
-    { "ReadOutput",     read_output,     SF_READER,    SF_METHOD_READS | SF_METHOD_STREAM           },
+    { "ReadOutput",     process_read_output, SF_READER, SF_METHOD_READS | SF_METHOD_STREAM          },
+    { "AttachProcess",  process_attach,  SF_OPERATOR,  SF_METHOD_READS | SF_METHOD_STREAM           },
     { "WriteInput",     write_input,     SF_OPERATOR,  0                                            },
+    { "CloseInput",     close_input,     SF_OPERATOR,  0                                            },
+    { "ResizeTerminal", resize_terminal, SF_OPERATOR,  0                                            },
     { 0 },
 };
 /* clang-format on */

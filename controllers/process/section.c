@@ -43,14 +43,23 @@ static size_t at_most(size_t size, size_t limit)
     return size < limit ? size : limit;
 }
 
+/* What a process that waits has not been rid of yet always goes along. */
+static size_t held_of(const struct process *p, unsigned number, size_t limit)
+{
+    size_t least = p->waits ? WAITING_WINDOW : 0;
+
+    return at_most(p->out[number].size, limit > least ? limit : least);
+}
+
 static size_t held_in_all(const struct processes *p, size_t limit)
 {
     size_t sum = 0;
 
     for (size_t i = 0; i < p->n; i++)
-        sum += at_most(p->list[i]->out[0].size, limit) + at_most(p->list[i]->out[1].size, limit);
+        sum += held_of(p->list[i], 0, limit) + held_of(p->list[i], 1, limit);
     return sum;
 }
+static_assert(2 * WAITING_MAX * WAITING_WINDOW <= HELD_IN_ALL, "those that wait fit");
 
 /* How many bytes each stream may take along, so that the section stays small: the most with which
  * all of them are within HELD_IN_ALL. */
@@ -68,11 +77,12 @@ static size_t held_limit(const struct processes *p)
     return fits;
 }
 
-static bool output_to_wire(const struct ring *r, size_t limit, struct wire_process *w,
+static bool output_to_wire(const struct process *p, size_t limit, struct wire_process *w,
                            unsigned number)
 {
+    const struct ring *r = &p->out[number];
     output_t *out = &w->out[number];
-    size_t size = at_most(r->size, limit);
+    size_t size = held_of(p, number, limit);
 
     sandferry__v1__process_output__init(out);
     out->offset = r->end - size; /* the newest */
@@ -111,7 +121,8 @@ static bool to_wire(const struct process *p, size_t limit, struct wire_process *
     m->stdin_closed = p->stdin_closed;
     m->stdout = &w->out[0];
     m->stderr = &w->out[1];
-    return output_to_wire(&p->out[0], limit, w, 0) && output_to_wire(&p->out[1], limit, w, 1);
+    m->waits_for_readers = p->waits;
+    return output_to_wire(p, limit, w, 0) && output_to_wire(p, limit, w, 1);
 }
 
 static bool pack(section_t *section, struct sf_bytes *ret, struct sf_error **err)
@@ -176,6 +187,11 @@ static bool check(const process_t *wire, struct sf_error **err)
     if (!sf_id_valid(wire->container_id) || !sf_id_valid(wire->guest_container_id))
         return sf_fail(err, SF_INVALID_ARGUMENT, "'%.80s' or '%.80s' is no container id",
                        wire->container_id, wire->guest_container_id);
+    if (wire->exec_id[0] == '\0' && wire->stage == STAGE(NOT_CREATED))
+        return sf_fail(err, SF_INVALID_ARGUMENT, "an init process that is only recorded");
+    if (wire->exec_id[0] != '\0' && wire->stage == STAGE(NOT_CREATED) && wire->spec[0] == '\0')
+        return sf_fail(err, SF_INVALID_ARGUMENT, "recorded '%.80s' has no spec to be started with",
+                       wire->exec_id);
     if (wire->exec_id[0] != '\0' && !sf_id_valid(wire->exec_id))
         return sf_fail(err, SF_INVALID_ARGUMENT, "'%.80s' is no exec id", wire->exec_id);
     if ((unsigned)wire->stage >= PROCESS_N_STATES)
@@ -205,12 +221,18 @@ static bool from_wire(struct processes *p, const process_t *wire, struct sf_erro
     new->exit_code = wire->exit_code;
     new->stdin_offset = wire->stdin_offset;
     new->stdin_closed = wire->stdin_closed;
+    new->waits = wire->waits_for_readers;
     if (wire->exited_at != NULL)
         new->exited_at_ns = wire->exited_at->seconds *NS_PER_S + wire->exited_at->nanos;
     if (wire->spec[0] != '\0' && (new->spec = strdup(wire->spec)) == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    return output_from_wire(&new->out[0], wire->stdout, err) &&
-           output_from_wire(&new->out[1], wire->stderr, err);
+    if (!output_from_wire(&new->out[0], wire->stdout, err) ||
+        !output_from_wire(&new->out[1], wire->stderr, err))
+        return false;
+    /* Less than the agent has been told, maybe; never more: it would wait for ever. */
+    new->taken[0] = ring_begin(&new->out[0]);
+    new->taken[1] = ring_begin(&new->out[1]);
+    return true;
 }
 
 bool processes_from_section(struct processes *p, const struct sf_bytes *bytes,
