@@ -101,7 +101,7 @@ class Client:
 
     def _caller(self, service, method):
         takes, gives = message_class(method.input_type), message_class(method.output_type)
-        stream = method.name in ("WatchEvents", "ReadOutput", "Watch")
+        stream = method.name in ("WatchEvents", "ReadOutput", "AttachProcess", "Watch")
         make = self.channel.unary_stream if stream else self.channel.unary_unary
         rpc = make("/%s/%s" % (service.full_name, method.name),
                    request_serializer=takes.SerializeToString, response_deserializer=gives.FromString)
