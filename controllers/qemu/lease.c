@@ -21,6 +21,7 @@ static inline void closep(int *fd)
 void lease_done(struct lease *l)
 {
     free(l->conversation);
+    free(l->files);
     *l = (struct lease){0};
 }
 
@@ -36,24 +37,26 @@ static bool is_hex_digest(const char *text)
 
 static bool from_json(struct lease *ret, json_t *object)
 {
-    const char *memory_id, *family_id, *digest, *sandbox, *conversation = NULL;
+    const char *memory_id, *family_id, *digest, *sandbox, *conversation = NULL, *files = NULL;
     json_int_t size, generation;
 
-    if (json_unpack(object, "{s:s, s:s, s:I, s:I, s:s, s:s, s?s}", "memory_id", &memory_id,
+    if (json_unpack(object, "{s:s, s:s, s:I, s:I, s:s, s:s, s?s, s?s}", "memory_id", &memory_id,
                     "family_id", &family_id, "size_bytes", &size, "generation", &generation,
-                    "state_sha256", &digest, "sandbox", &sandbox, "conversation",
-                    &conversation) != 0 ||
+                    "state_sha256", &digest, "sandbox", &sandbox, "conversation", &conversation,
+                    "files", &files) != 0 ||
         size <= 0 || generation <= 0 || !sf_guid_valid(memory_id) || !sf_guid_valid(family_id) ||
         !is_hex_digest(digest))
         return false;
     ret->size_bytes = (uint64_t)size;
     ret->generation = (uint64_t)generation;
     ret->conversation = conversation == NULL ? NULL : strdup(conversation);
+    ret->files = files == NULL ? NULL : strdup(files);
     return copy_text(ret->memory_id, sizeof(ret->memory_id), memory_id) &&
            copy_text(ret->family_id, sizeof(ret->family_id), family_id) &&
            copy_text(ret->state_sha256, sizeof(ret->state_sha256), digest) &&
            copy_text(ret->sandbox, sizeof(ret->sandbox), sandbox) &&
-           (conversation == NULL || ret->conversation != NULL);
+           (conversation == NULL || ret->conversation != NULL) &&
+           (files == NULL || ret->files != NULL);
 }
 
 bool lease_read(int directory_fd, struct lease *ret, struct sf_error **err)
@@ -81,10 +84,10 @@ static char *to_json(const struct lease *l)
 {
     SF_CLEANUP(json_decrefp)
     json_t *object =
-        json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s*}", "memory_id", l->memory_id, "family_id",
-                  l->family_id, "size_bytes", (json_int_t)l->size_bytes, "generation",
+        json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s*, s:s*}", "memory_id", l->memory_id,
+                  "family_id", l->family_id, "size_bytes", (json_int_t)l->size_bytes, "generation",
                   (json_int_t)l->generation, "state_sha256", l->state_sha256, "sandbox", l->sandbox,
-                  "conversation", l->conversation);
+                  "conversation", l->conversation, "files", l->files);
     return object == NULL ? NULL : json_dumps(object, JSON_INDENT(1));
 }
 

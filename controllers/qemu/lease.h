@@ -13,7 +13,8 @@ struct lease {
     uint64_t size_bytes, generation;
     char state_sha256[65];    /* hex; "": it runs, or has ended without a save */
     char sandbox[SF_ID_SIZE]; /* who ran it last */
-    char *conversation;       /* owned; NULL: none */
+    char *conversation;       /* see memory_notes; owned; NULL: none */
+    char *files;              /* likewise */
 };
 
 void lease_done(struct lease *l);

@@ -379,6 +379,17 @@ void memory_admit(const char *root, const struct memory_reference *reference,
     memory_let_go(m);
 }
 
+char *memory_files(const char *root, const struct memory_reference *reference)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+    SF_CLEANUP(memory_freep) struct memory *m = memory_open(root, reference, &ignored);
+    SF_CLEANUP(lease_done) struct lease l = {0};
+
+    if (m == NULL || !lease_read(m->directory, &l, &ignored) || !check_lease(m, &l, &ignored))
+        return NULL;
+    return SF_STEAL(l.files);
+}
+
 /* Whether another memory of the family is there. */
 static bool family_lives(const struct memory *m)
 {
@@ -464,7 +475,7 @@ bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err
 
     next.generation++;
     next.state_sha256[0] = '\0';
-    next.conversation = NULL;
+    next.conversation = next.files = NULL;
     snprintf(next.sandbox, sizeof(next.sandbox), "%s", sandbox);
     if (!lease_write(m->directory, &next, err))
         return false;
@@ -502,7 +513,22 @@ int memory_state_create(struct memory *m, struct sf_error **err)
     return fd;
 }
 
-bool memory_saved(struct memory *m, const char *conversation, struct sf_error **err)
+static bool take_notes(struct memory *m, const struct memory_notes *notes)
+{
+    char *conversation = NULL, *files = NULL;
+    bool ok =
+        notes == NULL ||
+        ((notes->conversation == NULL || (conversation = strdup(notes->conversation)) != NULL) &&
+         (notes->files == NULL || (files = strdup(notes->files)) != NULL));
+
+    free(m->lease.conversation);
+    free(m->lease.files);
+    m->lease.conversation = conversation;
+    m->lease.files = files;
+    return ok;
+}
+
+bool memory_saved(struct memory *m, const struct memory_notes *notes, struct sf_error **err)
 {
     SF_CLEANUP(closep) int fd = memory_state_open(m, err);
     if (fd < 0)
@@ -510,8 +536,7 @@ bool memory_saved(struct memory *m, const char *conversation, struct sf_error **
     if (fdatasync(fd) != 0)
         return sf_fail(err, SF_UNAVAILABLE, "the device state of memory '%s' cannot be synced: %s",
                        m->reference.memory_id, strerror(errno));
-    free(SF_STEAL(m->lease.conversation));
-    if (conversation != NULL && (m->lease.conversation = strdup(conversation)) == NULL)
+    if (!take_notes(m, notes))
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     fill_lease(m, NULL);
     lease_done(&m->before);
@@ -600,7 +625,7 @@ struct memory *memory_copy(struct memory *m, struct sf_error **err)
     copy->user = (struct run_user){.drop = geteuid() == 0, .uid = st.st_uid, .gid = st.st_gid};
     if (make_files(copy, err) && copy_files(m, copy, err)) {
         fill_lease(copy, m->lease.sandbox);
-        if (memory_saved(copy, m->lease.conversation, err))
+        if (memory_saved(copy, &(struct memory_notes){m->lease.conversation, m->lease.files}, err))
             return SF_STEAL(copy);
     }
     memory_remove(copy);

@@ -24,6 +24,13 @@
  */
 struct memory;
 
+/* What the next restore needs to know and no snapshot says, since the guest has run after it was
+ * made: JSON, borrowed; NULL: nothing. */
+struct memory_notes {
+    const char *conversation; /* where that with the agent stands */
+    const char *files;        /* when the VM's disks had last been written */
+};
+
 struct memory_reference {
     char memory_id[SF_GUID_SIZE], family_id[SF_GUID_SIZE];
     uint64_t size_bytes, generation;
@@ -78,10 +85,9 @@ int memory_state_open(struct memory *m, struct sf_error **err);
 
 /**
  * memory_saved() - the device state is written: sync it, and put its digest in the lease
- * @conversation: what the conversation with the agent needs that no snapshot has, JSON; NULL:
- * nothing
+ * @notes: NULL: none; copied
  */
-bool memory_saved(struct memory *m, const char *conversation, struct sf_error **err);
+bool memory_saved(struct memory *m, const struct memory_notes *notes, struct sf_error **err);
 
 /* They have run, and stand still again: the next memory_saved() is for the generation before, whose
  * snapshot then fits again. */
@@ -89,6 +95,9 @@ void memory_step_back(struct memory *m);
 
 /* What memory_saved() was given when the memory was last saved; NULL: nothing. After take. */
 const char *memory_conversation(const struct memory *m);
+/* The files of the notes of memory that was saved at @reference, the caller's; NULL: nothing, or no
+ * such memory. Takes nothing. */
+char *memory_files(const char *root, const struct memory_reference *reference);
 
 /* Anybody may take it now. */
 void memory_let_go(struct memory *m);

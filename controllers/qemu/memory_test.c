@@ -169,6 +169,14 @@ START_TEST(a_retreat_leaves_it_as_it_was)
 }
 END_TEST
 
+/* What is known of the files of memory that was saved there. */
+static void expect_files(const struct memory_reference *r, const char *expected)
+{
+    SF_CLEANUP(sf_freep) char *files = memory_files(root, r);
+
+    ck_assert_pstr_eq(files, expected);
+}
+
 START_TEST(a_step_back_makes_the_snapshot_fit_again)
 {
     SF_CLEANUP(memory_freep) struct memory *m = make_one();
@@ -181,14 +189,18 @@ START_TEST(a_step_back_makes_the_snapshot_fit_again)
     DO(memory_advance(there, "s2", &err));
     memory_step_back(there);
     write_state(there, "another state");
-    DO(memory_saved(there, "{\"x\": 1}", &err));
+    DO(memory_saved(there, &(struct memory_notes){"{\"x\": 1}", "[2]"}, &err));
     memory_let_go(there);
 
     SF_CLEANUP(memory_freep) struct memory *again = open_one(&r);
     DO(memory_take(again, &err));
     ck_assert_str_eq(memory_conversation(again), "{\"x\": 1}");
+    expect_files(&r, "[2]");
     DO(memory_advance(again, "s3", &err));
     ck_assert_ptr_null(memory_conversation(again));
+    expect_files(&r, NULL);
+    DO(memory_retreat(again, &err));
+    expect_files(&r, "[2]");
 }
 END_TEST
 

@@ -78,7 +78,23 @@ bool scsi_patch(struct scsi *s, const char *object, const char *value, struct sf
 
 /* ---- Admission ---- */
 
-/* The place of a disk in the section, for paths of fields. */
+/* When the file had last been written as the memory was saved that is to run. */
+static int64_t saved_ns(struct scsi *s, const struct disk *d)
+{
+    struct sf_controller *owner;
+    const struct sf_machine_offer *machine =
+        sf_sandbox_offer(s->base.sandbox, SF_MACHINE_OFFER, &owner);
+    int64_t since;
+
+    if (machine != NULL &&
+        machine->size >=
+            offsetof(struct sf_machine_offer, file_saved) + sizeof(machine->file_saved) &&
+        machine->file_saved(owner, d->device, d->inode, &since))
+        return since;
+    return d->modified_ns;
+}
+
+/* @index: the place of the disk in the section, for paths of fields. */
 static void admit_disk(struct scsi *s, struct disk *d, size_t index, struct sf_reasons *why)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
@@ -87,7 +103,6 @@ static void admit_disk(struct scsi *s, struct disk *d, size_t index, struct sf_r
     int64_t modified_ns;
     char name[16];
 
-    (void)s;
     if (!identify_disk(d, &err) || !stat_disk(d, &size, &modified_ns, &err)) {
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks", "disk '%s': %s",
                              disk_name(d, name), sf_error_message(err));
@@ -99,7 +114,7 @@ static void admit_disk(struct scsi *s, struct disk *d, size_t index, struct sf_r
                              "give the disk as it was then, by a patch",
                              disk_name(d, name), d->config.path, (unsigned long long)size,
                              (unsigned long long)d->size_bytes);
-    else if (!d->patched && modified_ns != d->modified_ns)
+    else if (!d->patched && modified_ns != saved_ns(s, d))
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks",
                              "disk '%s' ('%s') has been written since the save; what the guest "
                              "remembers of it is wrong: give the disk as it was then, by a patch",

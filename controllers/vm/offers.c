@@ -45,13 +45,18 @@ static bool add_fd(struct sf_controller *owner, int fd, uint32_t *ret_set, struc
         return false;
     vm->next_fd_set++;
     *ret_set = set;
-    return true;
+    if (vm_file_keep(vm, set, fd, err))
+        return true;
+    SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+    qmp_execute(vm->qmp, "remove-fd", json_pack("{s:i}", "fdset-id", (int)set), NULL, &ignored);
+    return false;
 }
 
 static bool remove_fd(struct sf_controller *owner, uint32_t set, struct sf_error **err)
 {
     struct vm *vm = vm_of(owner);
 
+    vm_file_forget(vm, set);
     return require_machine(vm, err) &&
            qmp_execute(vm->qmp, "remove-fd", json_pack("{s:i}", "fdset-id", (int)set), NULL, err);
 }
@@ -96,6 +101,7 @@ const struct sf_machine_offer vm_machine_offer = {
     .add_fd = add_fd,
     .remove_fd = remove_fd,
     .remove_device = remove_device,
+    .file_saved = vm_file_saved,
 };
 
 /* ---- the guest ---- */

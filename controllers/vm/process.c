@@ -216,6 +216,7 @@ void vm_process_end(struct vm *vm)
         vm_orphan_forget(vm);
     run_free(SF_STEAL(vm->process));
     dispatch_free(SF_STEAL(vm->dispatch));
+    vm_files_done(vm);
     vm->n_listeners = 0;
     vm->guest_frozen = vm->stopped = vm->saved = false;
 }

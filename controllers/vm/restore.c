@@ -163,10 +163,11 @@ static bool save_again(struct vm *vm, struct sf_error **err)
     if (!vm_halt(vm, ABANDON_TIMEOUT_MS, err) || !guest_host_export(vm->guest, &floors, err))
         return false;
     SF_CLEANUP(sf_freep) char *conversation = vm_floors_to_text(&floors, err);
-    if (conversation == NULL)
+    SF_CLEANUP(sf_freep) char *files = vm_files_to_text(vm, err);
+    if (conversation == NULL || files == NULL)
         return false;
     memory_step_back(vm->memory);
-    return vm_write_state(vm, conversation, err);
+    return vm_write_state(vm, &(struct memory_notes){conversation, files}, err);
 }
 
 static void give_memory_back(struct vm *vm)

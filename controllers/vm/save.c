@@ -53,12 +53,12 @@ bool vm_quiesce(struct sf_controller *c, struct sf_error **err)
     return true;
 }
 
-bool vm_write_state(struct vm *vm, const char *conversation, struct sf_error **err)
+bool vm_write_state(struct vm *vm, const struct memory_notes *notes, struct sf_error **err)
 {
     SF_CLEANUP(closep) int fd = memory_state_create(vm->memory, err);
 
     return fd >= 0 && migrate_out(vm->qmp, fd, STATE_TIMEOUT_MS, err) &&
-           memory_saved(vm->memory, conversation, err);
+           memory_saved(vm->memory, notes, err);
 }
 
 /* QEMU's main loop has gone round: what it could give out, it has. */

@@ -31,6 +31,12 @@ struct vm_options {
     bool no_writable_file_shares, enable_scratch_encryption, policy_based_routing;
 };
 
+/* A file that QEMU has in a set; see files.c. */
+struct vm_file {
+    uint32_t set;
+    int fd; /* ours, too */
+};
+
 struct vm_listener {
     struct sf_controller *controller; /* borrowed until unlisten */
     sf_guest_event_fn fn;
@@ -56,6 +62,8 @@ struct vm {
     struct run *process;
     struct qmp *qmp;
     uint32_t next_fd_set;
+    struct vm_file *files; /* owned */
+    size_t n_files;
     struct vm_listener listeners[VM_LISTENERS_MAX];
     size_t n_listeners;
 
@@ -135,13 +143,23 @@ void vm_discard(struct sf_controller *c);
 /* The processors stand still, and all that the guest has said is here. */
 bool vm_halt(struct vm *vm, uint32_t limit_ms, struct sf_error **err);
 /* Device state out, digest into the lease, memory let go of. */
-bool vm_write_state(struct vm *vm, const char *conversation, struct sf_error **err);
+bool vm_write_state(struct vm *vm, const struct memory_notes *notes, struct sf_error **err);
 
 bool vm_admit(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err);
 bool vm_prepare(struct sf_controller *c, struct sf_error **err);
 bool vm_load(struct sf_controller *c, struct sf_error **err);
 bool vm_resume(struct sf_controller *c, struct sf_error **err);
 void vm_abandon(struct sf_controller *c);
+
+/* ---- files.c: what QEMU was given to open, disks mostly ---- */
+bool vm_file_keep(struct vm *vm, uint32_t set, int fd, struct sf_error **err);
+void vm_file_forget(struct vm *vm, uint32_t set);
+void vm_files_done(struct vm *vm);
+/* When each had last been written, as JSON text for a lease, the caller's. */
+char *vm_files_to_text(const struct vm *vm, struct sf_error **err);
+/* See offers.h. */
+bool vm_file_saved(struct sf_controller *owner, uint64_t device, uint64_t inode,
+                   int64_t *ret_modified_ns);
 
 /* ---- offers.c ---- */
 extern const struct sf_machine_offer vm_machine_offer;

@@ -3,6 +3,8 @@
 The names of the steps come from the daemon's answers, those of the controllers from GetSandbox:
 there is nothing to maintain here.
 """
+import os
+
 import harness
 from harness import refused
 
@@ -91,6 +93,31 @@ def case_each_controller_of_restore(world):
     refused("UNAVAILABLE", world.b.restore, snapshot, patches=[patch])
     world.b.restore(snapshot, patches=[patch])
     numbers.go_on(world.b)
+
+
+def case_a_disk_that_the_guest_writes_to(world):
+    """A restore that fails after the guest ran has changed its disk, and the snapshot is still good."""
+    world.a.create("s")
+    script = "n=0; while n=$((n+1)); do echo $n | tee -a /n; done"
+    world.a.add_container("s", "c", world.layer, ["/bin/sh", "-c", script], world.scratch("s.img"))
+    numbers = harness.Numbers("s")
+    numbers.go_on(world.a, 5)
+    snapshot = world.a.save("s").snapshot
+    disk = os.path.join(world.disks, "s.img")
+
+    def written_by_a_failed_restore():
+        before = os.stat(disk).st_mtime_ns
+        failing_restores(world, snapshot, ["container: resume"])
+        return os.stat(disk).st_mtime_ns > before
+
+    harness.until("a restore that fails lets the guest write", written_by_a_failed_restore)
+    failing_restores(world, snapshot, ["vm: load"])  # what is known of the disk outlives this one
+    harness.until("another lets it write, too", written_by_a_failed_restore)
+    os.utime(disk)
+    refused("FAILED_PRECONDITION", world.b.restore, snapshot, names=["s.img"])
+    patch = {"controller": "scsi", "object": disk, "value": disk}
+    world.b.restore(snapshot, patches=[patch])
+    numbers.go_on(world.b, 5)
 
 
 def case_each_step_of_create(world):
