@@ -8,12 +8,23 @@
 
 /* ---- resume ---- */
 
-/* What the journal kept for a hold is of no use once the guest has run on. */
-static bool record_running(struct daemon *d, struct sf_sandbox *s, struct sf_error **err)
+/* What the journal keeps for a hold goes before the guest runs: should the daemon be killed then,
+ * the next one must not end what runs and take up the hold instead. */
+static bool resume_loaded(struct daemon *d, struct sf_sandbox *s, struct sf_error **err)
 {
-    if (!journal_record(&d->journal, s->id, JOURNAL_RUNNING, &s->face, err))
-        return false;
+    struct sf_bytes packed = {0};
+    if (!journal_get_snapshot(&d->journal, s->id, &packed, err))
+        return sf_fail_in(err, "sandbox '%s': resume", s->id);
     journal_drop_snapshot(&d->journal, s->id);
+
+    bool ok = lifecycle_resume(s, err);
+    SF_CLEANUP(sf_error_freep) struct sf_error *why = NULL;
+    if (!ok && !journal_put_snapshot(&d->journal, s->id, &packed, &why))
+        sf_warning("sandbox '%s': %s, continuing", s->id, sf_error_message(why));
+    sf_bytes_done(&packed);
+    if (!ok)
+        return sf_fail_in(err, "sandbox '%s': resume", s->id);
+    lifecycle_settle(s);
     return true;
 }
 
@@ -21,13 +32,13 @@ static bool resume_held(struct daemon *d, struct sf_sandbox *s, struct sf_error 
 {
     switch (sandbox_state(s)) {
     case SANDBOX_FROZEN:
+        journal_drop_snapshot(&d->journal, s->id);
         /* A thaw that finds the memory taken by a restore says so with sf_sandbox_invalid(). */
         lifecycle_thaw(s);
         break;
     case SANDBOX_LOADED:
-        if (!lifecycle_resume(s, err))
-            return sf_fail_in(err, "sandbox '%s': resume", s->id);
-        lifecycle_settle(s);
+        if (!resume_loaded(d, s, err))
+            return false;
         break;
     default:
         return sandbox_require_running(s, err); /* a repeat does nothing */
@@ -36,7 +47,7 @@ static bool resume_held(struct daemon *d, struct sf_sandbox *s, struct sf_error 
         return sf_fail_in(err, "sandbox '%s'", s->id);
 
     SF_CLEANUP(sf_error_freep) struct sf_error *why = NULL;
-    if (!record_running(d, s, &why))
+    if (!journal_record(&d->journal, s->id, JOURNAL_RUNNING, &s->face, &why))
         sf_warning("sandbox '%s': %s, continuing", s->id, sf_error_message(why));
     events_add(&d->events, s->id, "sandbox.resumed", "sandbox '%s' runs", s->id);
     return true;

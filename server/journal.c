@@ -224,6 +224,13 @@ bool journal_get_snapshot(const struct journal *j, const char *id, struct sf_byt
     return get(j, id, SNAPSHOT_SUFFIX, ret, err);
 }
 
+bool journal_has_snapshot(const struct journal *j, const char *id)
+{
+    SF_CLEANUP(sf_freep)
+    char *path = sf_format("%s/sandboxes/%s%s", j->directory, id, SNAPSHOT_SUFFIX);
+    return path != NULL && access(path, F_OK) == 0;
+}
+
 void journal_drop_snapshot(const struct journal *j, const char *id)
 {
     drop(j, "sandboxes", id, SNAPSHOT_SUFFIX);

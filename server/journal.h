@@ -47,6 +47,7 @@ bool journal_put_snapshot(const struct journal *j, const char *id, const struct 
                           struct sf_error **err);
 bool journal_get_snapshot(const struct journal *j, const char *id, struct sf_bytes *ret,
                           struct sf_error **err);
+bool journal_has_snapshot(const struct journal *j, const char *id);
 /* What is not there is no error. */
 void journal_drop_snapshot(const struct journal *j, const char *id);
 void journal_forget(const struct journal *j, const char *id); /* record and snapshot */

@@ -97,10 +97,25 @@ static bool restore_from(struct daemon *d, struct sf_sandbox *s, enum journal_wo
     return ok;
 }
 
+/* A daemon that was killed may have left a VM that stands still, saved: what it stands for is in
+ * the journal, and it goes. */
+static bool end_what_is_left(struct daemon *d, const char *id, struct sf_error **err)
+{
+    SF_CLEANUP(operation_leavep) struct sf_sandbox *s = operation_new_sandbox(d, id, NULL, err);
+
+    if (s == NULL || !lifecycle_init(s, &d->modules, err))
+        return false;
+    lifecycle_destroy(s);
+    lifecycle_fini(s);
+    return true;
+}
+
 static bool bring_back(struct daemon *d, const char *id, enum journal_word word,
                        const struct sf_bytes *face, struct sf_error **err)
 {
     struct sf_error *why = NULL;
+    if (!end_what_is_left(d, id, err))
+        return false;
     struct sf_sandbox *s = operation_new_sandbox(d, id, NULL, err);
     if (s == NULL)
         return false;
@@ -132,6 +147,9 @@ static bool take_record(void *context, const char *id, enum journal_word word,
     case JOURNAL_DAMAGED:
         return show(d, id, face, word, "its record in the journal is damaged; stop cleans up", err);
     default:
+        /* A snapshot beside the word: it was held, and did not run. */
+        if (journal_has_snapshot(&d->journal, id))
+            return bring_back(d, id, JOURNAL_HELD, face, err);
         return show(d, id, face, word,
                     "the daemon ended without saving it, and its VM has run unattended since, if "
                     "it runs; stop or delete cleans it up",

@@ -143,6 +143,28 @@ START_TEST(what_a_killed_daemon_leaves_is_shown)
 }
 END_TEST
 
+START_TEST(what_a_killed_daemon_held_is_held_again)
+{
+    ck_assert(create("s1"));
+    ck_assert(save("s1", AFTER(HOLD)));
+    ck_assert(restore_with("s2", true, NULL));
+    next_daemon();
+    ck_assert_int_eq(state_of("s1"), SANDBOX_LOADED);
+    ck_assert_int_eq(state_of("s2"), SANDBOX_LOADED);
+    fake_refuse = "middle.resume";
+    ck_assert(!resume("s2"));
+    forgive();
+    fake_refuse = NULL;
+    next_daemon(); /* a resume that failed has not forgotten it */
+    ck_assert_int_eq(state_of("s2"), SANDBOX_LOADED);
+    ck_assert(resume("s1") && resume("s2"));
+    ck_assert_str_eq(text_of("s1", 2), "leaf of s1");
+    next_daemon();
+    ck_assert_int_eq(state_of("s1"), SANDBOX_INVALID); /* what had run on is not taken back */
+    ck_assert_int_eq(state_of("s2"), SANDBOX_INVALID);
+}
+END_TEST
+
 START_TEST(what_cannot_be_brought_back_is_shown_and_tried_again)
 {
     ck_assert(create("s1"));
@@ -184,6 +206,7 @@ int main(void)
     tcase_add_test(t, what_runs_is_saved_and_runs_on);
     tcase_add_test(t, what_is_held_is_held_again);
     tcase_add_test(t, what_a_killed_daemon_leaves_is_shown);
+    tcase_add_test(t, what_a_killed_daemon_held_is_held_again);
     tcase_add_test(t, what_cannot_be_brought_back_is_shown_and_tried_again);
     tcase_add_test(t, a_save_that_fails_at_the_end_leaves_it_alone);
 

@@ -392,5 +392,17 @@ def case_daemon_is_killed(world):
     assert pb.SandboxState.Name(world.a.ListSandboxes().sandboxes[0].state) == "SANDBOX_STATE_INVALID"
 
 
+def case_daemon_is_killed_while_it_holds(world):
+    """SIGKILL: what was saved and held is held again, and nothing of the killed daemon's is left."""
+    numbers = world.counter(world.a)
+    world.a.save("s", after="HOLD")
+    world.a.kill()
+    world.a.start()
+    assert world.a.state("s") == "LOADED", world.a.GetSandbox(sandbox_id="s").sandbox.problem
+    assert len(world.a.vms()) == 1, world.a.vms()
+    world.a.ResumeSandbox(sandbox_id="s")
+    numbers.go_on(world.a)
+
+
 if __name__ == "__main__":
     harness.main(globals())
