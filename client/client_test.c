@@ -342,9 +342,9 @@ START_TEST(watch_gives_each_event_until_the_stream_ends)
     two_events();
     o.sandbox = "web";
     o.after = 7;
-    o.from_start = true;
+    o.from_start = o.until_now = true;
     OK(sandferry_watch(client, &o, see, &seen, &err));
-    asked("WatchEvents", "{\"sandboxId\":\"web\",\"after\":\"7\",\"fromStart\":true}");
+    asked("WatchEvents", "{\"sandboxId\":\"web\",\"after\":\"7\",\"fromStart\":true,\"untilNow\":true}");
     ck_assert_uint_eq(seen.n, 2);
     ck_assert_uint_eq(seen.last, 9);
 }

@@ -188,6 +188,7 @@ PUBLIC bool sandferry_watch(struct sandferry *client, const struct sandferry_wat
     request.sandbox_id = wire_text(o.sandbox);
     request.after = o.after;
     request.from_start = o.from_start;
+    request.until_now = o.until_now;
     if (!invoke_stream(client, METHOD("WatchEvents"), &request.base,
                        &sandferry__v1__watch_events_response__descriptor, o.timeout_ms, on_event,
                        &watch, err)) {

@@ -457,13 +457,14 @@ struct sandferry_watch_options {
     const char *sandbox; /**< only of this one; NULL: of all */
     uint64_t after;      /**< only those with a number above this; 0: from now on */
     bool from_start;     /**< begin with all that are still kept */
+    bool until_now;      /**< end with the last that has happened so far */
 };
 #define SANDFERRY_WATCH_OPTIONS_INIT SANDFERRY_SIZED_(struct sandferry_watch_options)
 
 /**
  * sandferry_watch() - be told what happens to sandboxes, in order
  *
- * Goes on until @each returns false, the daemon stops (SF_UNAVAILABLE), the time is over
+ * Goes on until @each returns false, the last event with `until_now`, the daemon stops (SF_UNAVAILABLE), the time is over
  * (SF_DEADLINE_EXCEEDED) or it is cancelled. To go on where it ended, give the last number as
  * `after`; SF_INVALID_ARGUMENT then means that the daemon has been restarted since. @each must not
  * use @client but for sandferry_cancel().

@@ -64,7 +64,7 @@ bool events_begin(struct events *e, struct events_cursor *ret, const char *sandb
     uint64_t last = e->last;
     pthread_mutex_unlock(&e->mutex);
 
-    *ret = (struct events_cursor){0};
+    *ret = (struct events_cursor){.until = last};
     snprintf(ret->sandbox_id, sizeof(ret->sandbox_id), "%s", sandbox_id);
     if (after > last) {
         sf_fail(err, SF_INVALID_ARGUMENT,
@@ -80,6 +80,11 @@ bool events_begin(struct events *e, struct events_cursor *ret, const char *sandb
     return true;
 }
 
+static bool has_ended(const struct events_cursor *cursor)
+{
+    return cursor->ends && cursor->after >= cursor->until;
+}
+
 /* Moves on to the next event for this reader; false: there is none yet. */
 static bool step(const struct events *e, struct events_cursor *cursor, struct event *ret)
 {
@@ -88,7 +93,7 @@ static bool step(const struct events *e, struct events_cursor *cursor, struct ev
         cursor->lost += oldest - 1 - cursor->after;
         cursor->after = oldest - 1;
     }
-    while (cursor->after < e->last) {
+    while (cursor->after < e->last && !has_ended(cursor)) {
         const struct event *event = &e->ring[++cursor->after % EVENTS_KEPT];
         if (cursor->sandbox_id[0] != '\0' && strcmp(event->sandbox_id, cursor->sandbox_id) != 0)
             continue;
@@ -105,7 +110,7 @@ bool events_next(struct events *e, struct events_cursor *cursor, struct rpc_call
     wait_begin(&wait, call, &e->mutex, &e->cond);
     pthread_mutex_lock(&e->mutex);
     bool found = step(e, cursor, ret);
-    while (!found && wait_goes_on(&wait)) {
+    while (!found && !has_ended(cursor) && wait_goes_on(&wait)) {
         pthread_cond_wait(&e->cond, &e->mutex);
         found = step(e, cursor, ret);
     }
@@ -113,7 +118,7 @@ bool events_next(struct events *e, struct events_cursor *cursor, struct rpc_call
     wait_end(&wait);
 
     if (!found)
-        return wait_fail(&wait, err);
+        return has_ended(cursor) ? false : wait_fail(&wait, err);
     *ret_lost = cursor->lost;
     cursor->lost = 0;
     return true;

@@ -44,6 +44,8 @@ void events_addv(struct events *e, const char *sandbox_id, const char *type, con
 struct events_cursor {
     char sandbox_id[SF_ID_SIZE]; /* "": all */
     uint64_t after;              /* it has seen those up to here */
+    bool ends;                   /* it wants none above `until` */
+    uint64_t until;              /* the last when it began */
     uint64_t lost;               /* since the last one that it was given */
 };
 
@@ -57,7 +59,7 @@ bool events_begin(struct events *e, struct events_cursor *ret, const char *sandb
  * @call: ends the wait; NULL: nothing does
  * @ret_lost: how many the reader has missed before it, of whatever sandbox
  *
- * Return: false when the call has ended.
+ * Return: false when the call has ended; without an error: a reader that ends has seen them all.
  */
 bool events_next(struct events *e, struct events_cursor *cursor, struct rpc_call *call,
                  struct event *ret, uint64_t *ret_lost, struct sf_error **err);

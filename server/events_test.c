@@ -70,6 +70,24 @@ START_TEST(from_the_start_and_after_a_number)
 }
 END_TEST
 
+START_TEST(until_now)
+{
+    struct events_cursor cursor;
+    struct event event;
+    uint64_t lost;
+
+    add("s1", 2);
+    add("s2", 1);
+    ck_assert(events_begin(&events, &cursor, "s1", true, 0, &err));
+    cursor.ends = true;
+    add("s1", 1);
+    ck_assert_uint_eq(next(&cursor, 0).number, 1);
+    ck_assert_uint_eq(next(&cursor, 0).number, 2);
+    ck_assert(!events_next(&events, &cursor, NULL, &event, &lost, &err)); /* and does not wait */
+    ck_assert_ptr_null(err);
+}
+END_TEST
+
 START_TEST(of_one_sandbox)
 {
     struct events_cursor cursor;
@@ -147,6 +165,7 @@ int main(void)
     TCase *cases = tcase_create("events");
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, from_now_on);
+    tcase_add_test(cases, until_now);
     tcase_add_test(cases, from_the_start_and_after_a_number);
     tcase_add_test(cases, of_one_sandbox);
     tcase_add_test(cases, a_slow_reader_learns_how_many_it_lost);

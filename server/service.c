@@ -201,10 +201,11 @@ static bool do_watch(void *context, struct rpc_call *call, const ProtobufCMessag
         return false;
     if (!events_begin(&d->events, &cursor, want->sandbox_id, want->from_start, want->after, err))
         return false;
+    cursor.ends = want->until_now;
     while (events_next(&d->events, &cursor, call, &event, &lost, err))
         if (!send_event(call, &event, lost, err))
             return false;
-    return false;
+    return *err == NULL; /* it has seen what it wanted to */
 }
 
 /* Whatever takes a sandbox's lock may have to wait for a save, and so is for the long pool. */

@@ -10,9 +10,6 @@ struct flags {
 };
 enum { TABLE, JSON };
 
-/* Events that are kept come at once; the daemon does not tell which is the last of them. */
-#define LISTEN_MS 1000
-
 /* clang-format off */
 static const struct option options[] = {
     { "follow",     'f', OPTION_FLAG(struct flags, follow),     NULL,
@@ -59,13 +56,6 @@ static bool print_event(void *context, const struct sandferry_event *e)
     return fflush(out) == 0;
 }
 
-/* Without --follow, silence for a while is the end. */
-static bool is_end(const struct flags *f, const struct cli *cli, const struct sf_error *err)
-{
-    return !f->follow && sf_error_code(err) == SF_DEADLINE_EXCEEDED &&
-           (cli->global.timeout_ms == 0 || cli->global.timeout_ms >= LISTEN_MS);
-}
-
 static int run(struct cli *cli, const void *flags, const struct words *operands)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
@@ -76,15 +66,14 @@ static int run(struct cli *cli, const void *flags, const struct words *operands)
     o.sandbox = operands->n > 0 ? operands->all[0] : NULL;
     o.after = f->after;
     o.from_start = f->after == 0 && (f->from_start || !f->follow);
-    if (!f->follow && (cli->global.timeout_ms == 0 || cli->global.timeout_ms > LISTEN_MS))
-        o.timeout_ms = LISTEN_MS;
-    bool ok =
-        cli_connect(cli, &err) && sandferry_watch(cli->client, &o, print_event, &printer, &err);
-    if (printer.err != NULL && err == NULL)
-        err = printer.err;
-    if (err != NULL && !is_end(f, cli, err))
+    o.until_now = !f->follow;
+    if (!cli_connect(cli, &err) || !sandferry_watch(cli->client, &o, print_event, &printer, &err))
         return cli_fail(cli, err);
-    if (!ok && printer.n == 0 && !printer.json)
+    if (printer.err != NULL) {
+        err = printer.err;
+        return cli_fail(cli, err);
+    }
+    if (printer.n == 0 && !printer.json)
         fputs("there are no events\n", cli->out);
     return EXIT_OK;
 }
@@ -95,7 +84,7 @@ const struct command command_events = {
     .summary = "Tell what has happened to sandboxes",
     .about =
         "Prints what the daemon still keeps (the last 1024 events), of one sandbox or of all,\n"
-        "and ends after a second. With --follow it goes on until the daemon stops.",
+        "and ends. With --follow it goes on until the daemon stops.",
     .examples = "  sandferry events web\n"
                 "  sandferry events --follow --from-start -o json\n",
     .options = options,
