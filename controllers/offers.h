@@ -52,6 +52,9 @@ struct sf_machine_offer {
      */
     bool (*file_saved)(struct sf_controller *owner, uint64_t device, uint64_t inode,
                        int64_t *ret_modified_ns);
+
+    /* The sandbox's policy (VmOptions.no_writable_file_shares), from create or import on. */
+    bool (*no_writable_file_shares)(struct sf_controller *owner);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */
