@@ -210,6 +210,10 @@ struct sf_devices_offer {
     bool (*release)(struct sf_controller *owner, const char *id, struct sf_error **err);
     bool (*hold)(struct sf_controller *owner, const char *id, const char *holder,
                  struct sf_error **err);
+
+    /* Whether there is a device whose state cannot travel. It is unplugged when a save brings the
+     * guest to rest, and until then QEMU has something against moving the VM. */
+    bool (*leaves)(struct sf_controller *owner);
 };
 
 /* ---- The process controller's: processes of containers. ---- */
