@@ -269,6 +269,10 @@ static void check_plan9(struct world *w)
         const share *held = find(&w->shares, &key);
         if (held != NULL && held->mount == NULL)
             bad(w, "holds a share that has no mount", "plan9.reservations[%zu].share", i);
+        if (held != NULL && plan9->reservations[i]->file &&
+            (!held->restricted || held->n_allowed_names != 1))
+            bad(w, "holds a file, but its share is not restricted to that one name",
+                "plan9.reservations[%zu].file", i);
     }
 }
 

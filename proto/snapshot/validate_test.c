@@ -132,6 +132,7 @@ static const struct {
     { "plan9.shares[0].mount.stage",      "0",
                                "container.containers[0].plan9_reservation_ids[0]",           "is not mounted"    },
     { "plan9.shares[0].mount",            NULL,          "plan9.reservations[0].share",      "no mount"          },
+    { "plan9.reservations[0].file",       "1",           "plan9.reservations[0].file",       "that one name"     },
     { "plan9.shares[0].read_only",        "0",           "plan9.shares[0].read_only",        "forbids"           },
     { "plan9.shares[0].restricted",       "0",           "plan9.shares[0].allowed_names",    "not restricted"    },
     { "plan9.next_name",                  "1",           "plan9.shares[0].name",             "next_name"         },
