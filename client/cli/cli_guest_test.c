@@ -169,11 +169,11 @@ START_TEST(devices)
                      "reservation guid\ndevice      d1\naddress     0000:01:00.0\n"
                      "driver      nvme\nnodes       /dev/nvme0 /dev/nvme0n1\ntravels     no\n");
     fake_answer(fake, &added.base);
-    OK("device", "add", "web", "0000:3b:00.0", "--virtual-function", "2", "-o", "json");
+    OK("device", "add", "web", "0000:3b:00.0/2", "-o", "json");
     asked("AddDevice", "{\"sandboxId\":\"web\",\"hostAddress\":\"0000:3b:00.0\","
                        "\"virtualFunction\":2}");
     has(out, "\"pciAddress\": \"0000:01:00.0\"");
-    ck_assert_int_eq(RUN("device", "add", "web", "edu", "--virtual-function", "65536"), EXIT_USAGE);
+    ck_assert_int_eq(RUN("device", "add", "web", "0000:3b:00.0/x"), EXIT_USAGE);
 
     list.n_devices = 2;
     list.devices = all;
@@ -182,11 +182,11 @@ START_TEST(devices)
     list.found = finds;
     fake_answer(fake, &list.base);
     OK("device", "ls", "web");
-    ck_assert_str_eq(out, "DEVICE             STAGE     TRAVELS  HELD  RESERVATION  HOLDER  "
+    ck_assert_str_eq(out, "DEVICE          STAGE     TRAVELS  HELD  RESERVATION  HOLDER  "
                           "PORT   ADDRESS       DRIVER  NODES\n"
-                          "nvme               ready     no       1     guid         -       "
+                          "nvme            ready     no       1     guid         -       "
                           "port0  0000:01:00.0  nvme    /dev/nvme0 /dev/nvme0n1\n"
-                          "0000:3b:00.0 vf 2  reserved  yes      0     -            -       "
+                          "0000:3b:00.0/2  reserved  yes      0     -            -       "
                           "-      -             -       -\n");
     OK("device", "ls", "web");
     ck_assert_str_eq(out, "sandbox 'web' has no devices\n");
@@ -218,7 +218,7 @@ START_TEST(ctr_create)
     OK("ctr", "create", "web", "app", "--layer", "/a,format=qcow2,partition=2,fs=ext4,option=x",
        "-L/b", "--scratch", "/s,encrypted", "--disk", "/d,dest=/data,ro", "--share",
        "/srv,dest=/s,only=a,only=b,ro", "--share=/log,dest=/log", "--device", "nvme,serial=a1",
-       "--device", "0000:3b:00.0,vf=2", "--pod", "p", "--arg", "/bin/sh", "-e", "A=1", "-w", "/w",
+       "--device", "0000:3b:00.0/2", "--pod", "p", "--arg", "/bin/sh", "-e", "A=1", "-w", "/w",
        "--label", "k=v", "--", "-c", "exit");
     asked("CreateContainer",
           "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"podId\":\"p\",\"layers\":["
@@ -257,9 +257,9 @@ static const struct {
     {{"-L", "/a", "--share=/d", "x"}, "--share '/d' does not say where: add ,dest=DIR"},
     {{"-L", "/a", "--share=/d,partition=1", "x"}, "is none of dest=, only=, ro"},
     {{"-L", "/a", "--device=nvme,fast", "x"}, "'fast' is not PROPERTY=VALUE"},
-    {{"-L", "/a", "--device=0000:3b:00.0,serial=1", "x"}, "after the address is not vf=N"},
-    {{"-L", "/a", "--device=0000:3b:00.0,vf=65536", "x"}, "'65536' is not a number"},
-    {{"-L", "/a", "--device=,vf=1", "x"}, "has no address or model"},
+    {{"-L", "/a", "--device=0000:3b:00.0,serial=1", "x"}, "only models have properties"},
+    {{"-L", "/a", "--device=0000:3b:00.0/65536", "x"}, "'65536' is not a number"},
+    {{"-L", "/a", "--device=,a=1", "x"}, "it has no address or model"},
     {{"-L", "/a", "--spec=/s", "x"}, "--spec already says what to run"},
 };
 

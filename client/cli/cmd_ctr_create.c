@@ -29,7 +29,7 @@ static const struct option options[] = {
       "a disk besides, mounted at DIR in the container; repeatable" },
     { "share",   0,   OPTION_WORDS(struct flags, shares),    "PATH,dest=DIR[,KEY..]",
       "a directory of the daemon's host, or a file, mounted at DIR in the container; repeatable" },
-    { "device",  0,   OPTION_WORDS(struct flags, devices),   "DEVICE[,KEY..]",
+    { "device",  0,   OPTION_WORDS(struct flags, devices),   "DEVICE[,PROPERTY=VALUE..]",
       "a PCI function: an address of the daemon's host, or a model of QEMU's; repeatable" },
     { "pod",     0,   OPTION_TEXT(struct flags, pod),        "POD",
       "the pod it is in (default: one of its own)" },
@@ -277,10 +277,12 @@ const struct command command_ctr_create = {
         "Paths are on the daemon's host, absolute, beneath a directory that the daemon allows.\n"
         "After a disk's path may come, each behind a comma: format=raw|qcow2|vpc|vhdx,\n"
         "partition=N, fs=TYPE, option=MOUNT-OPTION (repeatable), encrypted, ro, and for --disk\n"
-        "dest=DIR. After a share's: only=NAME (repeatable; nothing else can be seen), ro. After a\n"
-        "device's address: vf=N; after a model: PROPERTY=VALUE (repeatable).\n\n"
-        "A device's nodes (/dev/nvme0) are the container's, at the same paths. One without any\n"
-        "has its resources beneath /sys/bus/pci/devices, writable.",
+        "dest=DIR. After a share's: only=NAME (repeatable; nothing else can be seen), ro.\n\n"
+        "A device is an address (0000:3b:00.0, or 0000:3b:00.0/2 for its virtual function 2), or "
+        "a\n"
+        "model with its properties (nvme,serial=a1). Its nodes (/dev/nvme0) are the container's, "
+        "at\n"
+        "the same paths. One without any has its resources beneath /sys/bus/pci/devices, writable.",
     .examples =
         "  sandferry ctr create web app --layer /disks/app.squashfs --start -- /bin/app\n"
         "  sandferry ctr create web db --layer /disks/db.qcow2,format=qcow2,partition=1 \\\n"

@@ -8,13 +8,13 @@ enum { TABLE, JSON };
 
 /* ---- what both print ---- */
 
-/* "nvme", "0000:3b:00.0", "0000:3b:00.0 vf 2" */
+/* "nvme", "0000:3b:00.0", "0000:3b:00.0/2" */
 static char *shown_name(const struct sandferry_device *d)
 {
     if (*d->model != '\0')
         return sf_format("%s", d->model);
     return d->virtual_function == 0 ? sf_format("%s", d->host_address)
-                                    : sf_format("%s vf %u", d->host_address, d->virtual_function);
+                                    : sf_format("%s/%u", d->host_address, d->virtual_function);
 }
 
 static char *shown_nodes(const struct sandferry_device *d)
@@ -29,17 +29,14 @@ static char *shown_nodes(const struct sandferry_device *d)
 
 struct add_flags {
     struct words properties;
-    uint64_t virtual_function;
     unsigned output;
 };
 
 /* clang-format off */
 static const struct option add_options[] = {
-    { "virtual-function", 0,   OPTION_NUMBER(struct add_flags, virtual_function), "N",
-      "of the function at the address, counted from 1 (default: the function itself)" },
-    { "property",         'p', OPTION_WORDS(struct add_flags, properties),        "NAME=VALUE",
+    { "property", 'p', OPTION_WORDS(struct add_flags, properties), "NAME=VALUE",
       "of the model, as QEMU has it; repeatable" },
-    { "output",           'o', OPTION_CHOICE(struct add_flags, output),           "table|json",
+    { "output",   'o', OPTION_CHOICE(struct add_flags, output),    "table|json",
       "how to print what was done (default: table)" },
     { 0 },
 };
@@ -59,24 +56,33 @@ static void print_added(struct cli *cli, const struct sandferry_device_added *ad
     print_field(cli->out, "travels", "%s", d->travels ? "yes" : "no");
 }
 
+/* The properties may stand behind the model, as for 'ctr create'. */
+static bool word_make(struct device_word *ret, const struct add_flags *f, const char *word,
+                      struct sf_error **err)
+{
+    if (!device_word_parse(ret, word, err))
+        return false;
+    for (size_t i = 0; i < f->properties.n; i++)
+        if (!words_add(&ret->properties, f->properties.all[i], err))
+            return false;
+    ret->spec.n_properties = ret->properties.n;
+    ret->spec.properties = ret->properties.all;
+    return true;
+}
+
 static int add(struct cli *cli, const void *flags, const struct words *operands)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
     SF_CLEANUP(progress_end) struct progress progress = {0};
     const struct add_flags *f = flags;
-    struct sandferry_device_spec spec = SANDFERRY_DEVICE_SPEC_INIT;
+    SF_CLEANUP(device_word_done) struct device_word word = {0};
     struct sandferry_device_added *added;
 
-    if (f->virtual_function > UINT16_MAX &&
-        !sf_fail(&err, SF_INVALID_ARGUMENT, "--virtual-function: at most %u", UINT16_MAX))
+    if (!word_make(&word, f, operands->all[1], &err))
         return cli_fail_usage(cli, &command_device_add, err);
-    device_name(&spec, operands->all[1]);
-    spec.virtual_function = (uint32_t)f->virtual_function;
-    spec.n_properties = f->properties.n;
-    spec.properties = f->properties.all;
     progress_begin(&progress, cli, "adding '%s'", operands->all[1]);
     bool ok = cli_connect(cli, &err) &&
-              sandferry_device_add(cli->client, operands->all[0], &spec, NULL, &added, &err);
+              sandferry_device_add(cli->client, operands->all[0], &word.spec, NULL, &added, &err);
     progress_end(&progress);
     if (!ok)
         return cli_fail(cli, err);
@@ -94,14 +100,14 @@ const struct command command_device_add = {
     .summary = "Plug a PCI function into a running sandbox",
     .about =
         "DEVICE is the address of a function of the daemon's host that is bound to vfio-pci\n"
-        "(0000:3b:00.0), or a model of QEMU's own (virtio-rng-pci, nvme, edu). Answers once the\n"
-        "guest has it, and prints the reservation that 'sandferry device rm' takes, and what the\n"
-        "guest has of it.\n\n"
+        "(0000:3b:00.0, or 0000:3b:00.0/2 for its virtual function 2), or a model of QEMU's own\n"
+        "(virtio-rng-pci, nvme, edu). Answers once the guest has it, and prints the reservation\n"
+        "that 'sandferry device rm' takes, and what the guest has of it.\n\n"
         "A device that does not travel is unplugged for a save, and plugged into the same place\n"
         "again after it, here or at the destination; while a program in the guest has it open, "
         "the\n"
         "save is refused.",
-    .examples = "  sandferry device add web 0000:3b:00.0 --virtual-function 2\n"
+    .examples = "  sandferry device add web 0000:3b:00.0/2\n"
                 "  sandferry device add web nvme -p serial=a1\n",
     .options = add_options,
     .flags_size = sizeof(struct add_flags),

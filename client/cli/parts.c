@@ -268,29 +268,36 @@ void share_word_done(struct share_word *s)
 
 /* ---- devices ---- */
 
-void device_name(struct sandferry_device_spec *spec, const char *name)
+/* An address has a colon in it, and may have the number of a virtual function behind it. */
+static bool set_device(struct sandferry_device_spec *spec, char *name, struct sf_error **err)
 {
-    if (strchr(name, ':') != NULL)
-        spec->host_address = name;
-    else
+    char *slash = strchr(name, '/');
+    uint64_t number = 0;
+
+    if (*name == '\0')
+        return sf_fail(err, SF_INVALID_ARGUMENT, "it has no address or model");
+    if (strchr(name, ':') == NULL) {
         spec->model = name;
+        return true;
+    }
+    spec->host_address = name;
+    if (slash == NULL)
+        return true;
+    *slash = '\0';
+    if (!parse_number(slash + 1, UINT16_MAX, &number, err))
+        return sf_fail_in(err, "virtual function");
+    spec->virtual_function = (uint32_t)number;
+    return true;
 }
 
 static bool set_property(struct device_word *d, const char *part, struct sf_error **err)
 {
-    uint64_t number;
-
-    if (d->spec.host_address == NULL)
-        return strchr(part, '=') != NULL
-                   ? words_add(&d->properties, part, err)
-                   : sf_fail(err, SF_INVALID_ARGUMENT, "'%s' is not PROPERTY=VALUE", part);
-    if (strncmp(part, "vf=", 3) != 0)
-        return sf_fail(err, SF_INVALID_ARGUMENT,
-                       "'%s' after the address is not vf=N; only models have properties", part);
-    if (!parse_number(part + 3, UINT16_MAX, &number, err))
-        return sf_fail_in(err, "'vf'");
-    d->spec.virtual_function = (uint32_t)number;
-    return true;
+    const char *equals = strchr(part, '=');
+    if (d->spec.host_address != NULL)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s': only models have properties", part);
+    if (equals == NULL || equals == part)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' is not PROPERTY=VALUE", part);
+    return words_add(&d->properties, part, err);
 }
 
 bool device_word_parse(struct device_word *ret, const char *word, struct sf_error **err)
@@ -300,9 +307,8 @@ bool device_word_parse(struct device_word *ret, const char *word, struct sf_erro
     if (ret->text == NULL)
         return no_memory(err);
 
-    device_name(&ret->spec, strsep(&rest, ","));
-    if (ret->text[0] == '\0')
-        return sf_fail(err, SF_INVALID_ARGUMENT, "device '%s' has no address or model", word);
+    if (!set_device(&ret->spec, strsep(&rest, ","), err))
+        return sf_fail_in(err, "device '%s'", word);
     while (rest != NULL)
         if (!set_property(ret, strsep(&rest, ","), err))
             return sf_fail_in(err, "device '%s'", word);

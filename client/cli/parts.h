@@ -47,7 +47,7 @@ struct share_word {
 bool share_word_parse(struct share_word *ret, const char *word, struct sf_error **err);
 void share_word_done(struct share_word *s);
 
-/* "ADDRESS[,vf=N]" or "MODEL[,PROPERTY=VALUE..]" */
+/* "ADDRESS[/N]" or "MODEL[,PROPERTY=VALUE..]" */
 struct device_word {
     struct sandferry_device_spec spec;
     struct words properties;
@@ -55,8 +55,6 @@ struct device_word {
 };
 bool device_word_parse(struct device_word *ret, const char *word, struct sf_error **err);
 void device_word_done(struct device_word *d);
-/* Which of both it is: an address has a colon in it. */
-void device_name(struct sandferry_device_spec *spec, const char *name);
 
 #define DISK_FORMATS "raw|qcow2|vpc|vhdx"
 

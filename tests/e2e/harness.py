@@ -50,6 +50,8 @@ def generate():
 
 
 MODULES = generate()
+MESSAGES = {name: message for module in MODULES
+            for name, message in module.DESCRIPTOR.message_types_by_name.items()}
 pb = MODULES[1]
 snapshot_pb = MODULES[0]
 
@@ -69,7 +71,7 @@ class Refused(Exception):
         self.details = []
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":
-                status = message_class(MODULES[5].DESCRIPTOR.message_types_by_name["Status"])()
+                status = message_class(MESSAGES["Status"])()
                 status.ParseFromString(value)
                 self.status = status
                 self.details = [unpack(any_) for any_ in status.details]
@@ -82,7 +84,7 @@ class Refused(Exception):
 
 def unpack(any_):
     name = any_.type_url.rsplit("/", 1)[1].rsplit(".", 1)[1]
-    message = message_class(MODULES[6].DESCRIPTOR.message_types_by_name[name])()
+    message = message_class(MESSAGES[name])()
     assert any_.Unpack(message), any_.type_url
     return message
 
