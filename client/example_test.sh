@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 
 sed -n '/^```c$/,/^```$/p' "$source/docs/client.md" | grep -v '^```' >"$work/move.c"
-for language in "c -std=c99" "c++ -std=c++11"; do
+for language in "c++ -std=c++11" "c -std=c99"; do # the last is linked
     "$compiler" -x ${language% *} -fsyntax-only /dev/null 2>/dev/null || continue # not installed
     # $language is two words
     "$compiler" -x $language -Wall -Wextra -Wpedantic -Werror "$@" -I"$source/client" \

@@ -95,7 +95,7 @@ struct rpc_relay *rpc_relay_new(const struct rpc_tls *tls, const struct rpc_opti
                                 rpc_take take, void *context, struct sf_error **err);
 bool rpc_relay_start(struct rpc_relay *relay, struct sf_error **err);
 void rpc_relay_add(struct rpc_relay *relay, int fd); /* fd is given away; any thread */
-void rpc_relay_free(struct rpc_relay *relay);        /* stops; closes all */
+void rpc_relay_free(struct rpc_relay *relay);        /* after the core: flushes, closes */
 
 /* ---- status.c ---- */
 /* What clients take as metadata unless they say more, less what is in it besides. */

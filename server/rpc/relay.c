@@ -24,6 +24,7 @@
 
 #define BUFFER_SIZE (32 * 1024)
 #define TICK_MS     1000
+#define FLUSH_MS    1000 /* for what the core has said last, to who reads */
 
 /* Bytes on their way in one direction. */
 struct pipe {
@@ -377,6 +378,24 @@ static bool is_ending(struct rpc_relay *relay)
     return ending;
 }
 
+/* The core has closed its ends: what it said before that goes out, and with it each connection. */
+static void flush_all(struct rpc_relay *relay, struct pollfd *fds)
+{
+    int64_t until_ns = sf_clock_monotonic_ns() + FLUSH_MS * SF_NS_PER_MS;
+
+    for (unsigned i = 0; i < relay->n_links; i++) {
+        relay->links[i]->ready = true;
+        relay->links[i]->gone |= relay->links[i]->inner < 0; /* it has not even shaken hands */
+    }
+    while (sf_clock_monotonic_ns() < until_ns) {
+        bool more = pump_all(relay);
+        if (relay->n_links == 0)
+            break;
+        if (poll(fds, fill_fds(relay, fds), more ? 0 : FLUSH_MS / 10) >= 0)
+            note_ready(relay, fds);
+    }
+}
+
 static void *relay_all(void *argument)
 {
     struct rpc_relay *relay = argument;
@@ -391,6 +410,8 @@ static void *relay_all(void *argument)
         else if (errno != EINTR)
             break;
     }
+    if (fds != NULL)
+        flush_all(relay, fds);
     free(fds);
     return NULL;
 }
