@@ -38,6 +38,16 @@ static bool tell(const char *device, const char *file, const char *text)
     return write_file(path, text, strlen(text));
 }
 
+/* A device can be seen before all of it is there. A rescan of its bus waits for whoever is adding
+ * it. */
+static void wait_until_added(const char *device)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "/sys/class/pci_bus/%.7s/rescan", device);
+    write_file(path, "1", 1);
+}
+
 /* ---- a device that was plugged ---- */
 
 static bool find_device(const char *name, char port[PCI_ADDRESS_ROOM], char ret[PCI_ADDRESS_ROOM],
@@ -62,8 +72,10 @@ static bool wait_for_device(const char *name, char ret[PCI_ADDRESS_ROOM], struct
     for (long waited = 0; waited < APPEAR_MS; waited += LOOK_EVERY_MS) {
         if (!find_device(name, port, ret, o))
             return false;
-        if (ret[0] != '\0')
+        if (ret[0] != '\0') {
+            wait_until_added(ret);
             return true;
+        }
         if (waited % RESCAN_MS == RESCAN_MS - LOOK_EVERY_MS)
             tell(port, "/rescan", "1");
         wait_a_little();
