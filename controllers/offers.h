@@ -192,12 +192,19 @@ struct sf_device_request {
     size_t n_properties;
 };
 
+/* What a device node stands for. */
+struct sf_device_number {
+    bool block; /* else a character device */
+    uint32_t major, minor;
+};
+
 /* What the guest has; owned by the vpci controller, valid until the reservation is released or the
  * VM is saved. */
 struct sf_device_found {
     const char *pci_address, *driver;
     const char *const *nodes;
     size_t n_nodes;
+    const struct sf_device_number *numbers; /* of each node */
 };
 
 /* As in sf_disks_offer. */

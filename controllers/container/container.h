@@ -143,6 +143,8 @@ bool container_delete(struct containers *c, struct container *container, struct 
 struct spec_mount {
     char *source, *destination; /* owned */
     bool read_only;
+    bool node; /* of the device with this number: the container may use it */
+    struct sf_device_number number;
 };
 
 struct spec_mounts {

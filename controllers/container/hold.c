@@ -83,7 +83,8 @@ static bool add_mount(struct spec_mounts *m, char *source, char *destination, bo
         free(destination);
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for a mount");
     }
-    m->list[m->n++] = (struct spec_mount){source, destination, read_only};
+    m->list[m->n++] =
+        (struct spec_mount){.source = source, .destination = destination, .read_only = read_only};
     return true;
 }
 
@@ -196,6 +197,8 @@ static bool mount_device(const struct sf_device_found *found, struct spec_mounts
                            node);
         if (!add_mount(mounts, strdup(node), strdup(node), false, err))
             return false;
+        mounts->list[mounts->n - 1].node = true;
+        mounts->list[mounts->n - 1].number = found->numbers[i];
     }
     if (found->n_nodes > 0)
         return true;

@@ -107,10 +107,12 @@ static json_t *process(const struct wanted_container *wanted)
 
 static json_t *default_spec(const struct wanted_container *wanted)
 {
-    return json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:o}}", "ociVersion", "1.0.2", "process",
-                     process(wanted), "hostname", wanted->container_id, "mounts", mounts(), "linux",
-                     "namespaces", namespace_list(), "maskedPaths", strings(masked, COUNT(masked)),
-                     "readonlyPaths", strings(read_only, COUNT(read_only)));
+    return json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:o, s:{s:[{s:b, s:s}]}}}", "ociVersion",
+                     "1.0.2", "process", process(wanted), "hostname", wanted->container_id,
+                     "mounts", mounts(), "linux", "namespaces", namespace_list(), "maskedPaths",
+                     strings(masked, COUNT(masked)), "readonlyPaths",
+                     strings(read_only, COUNT(read_only)), "resources", "devices", "allow", 0,
+                     "access", "rwm"); /* but for the few that every container has */
 }
 
 static json_t *given_spec(const struct wanted_container *wanted, struct sf_error **err)
@@ -145,6 +147,37 @@ static bool add_mounts(json_t *spec, const struct spec_mounts *mounts, struct sf
                                   json_pack("{s:s, s:s, s:s, s:[s, s]}", "destination",
                                             m->destination, "type", "bind", "source", m->source,
                                             "options", "rbind", m->read_only ? "ro" : "rw")) < 0)
+            return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
+    }
+    return true;
+}
+
+/* What @parent has under @key; @other, which is given away, if that is nothing of its type. */
+static json_t *part_of(json_t *parent, const char *key, json_t *other)
+{
+    const json_t *there = json_object_get(parent, key);
+
+    if (there != NULL && other != NULL && json_typeof(there) == json_typeof(other))
+        json_decref(other);
+    else
+        json_object_set_new(parent, key, other);
+    return json_object_get(parent, key);
+}
+
+/* The rules of a spec come in order: these are after those that forbid. */
+static bool allow_nodes(json_t *spec, const struct spec_mounts *mounts, struct sf_error **err)
+{
+    for (size_t i = 0; i < mounts->n; i++) {
+        const struct spec_mount *m = &mounts->list[i];
+        if (!m->node)
+            continue;
+        json_t *resources =
+            part_of(part_of(spec, "linux", json_object()), "resources", json_object());
+        json_t *list = part_of(resources, "devices", json_array());
+        json_t *rule = json_pack("{s:b, s:s, s:I, s:I, s:s}", "allow", 1, "type",
+                                 m->number.block ? "b" : "c", "major", (json_int_t)m->number.major,
+                                 "minor", (json_int_t)m->number.minor, "access", "rwm");
+        if (json_array_append_new(list, rule) < 0)
             return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
     }
     return true;
@@ -223,7 +256,7 @@ char *spec_make(const struct wanted_container *wanted, const struct container *c
             sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
         return NULL;
     }
-    if (!add_mounts(spec, mounts, err))
+    if (!add_mounts(spec, mounts, err) || !allow_nodes(spec, mounts, err))
         return NULL;
     json_object_set_new(
         spec, "root",

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "machine.h"
+#include "offers.h"
 
 #define VPCI_PORTS          8 /* of the machine document: "port0" to "port7" */
 #define VPCI_MODEL_SIZE     32
@@ -67,6 +68,7 @@ struct device_found {
     char driver[VPCI_DRIVER_SIZE];
     char nodes[VPCI_NODES_MAX][VPCI_NODE_SIZE];
     const char *node_list[VPCI_NODES_MAX]; /* into nodes */
+    struct sf_device_number numbers[VPCI_NODES_MAX];
     unsigned n_nodes;
 };
 

@@ -51,7 +51,8 @@ static bool is_plain(const char *text, size_t room)
 static bool take_found(struct device_found *ret, const found_t *said)
 {
     bool good = host_address_valid(said->pci_address) && is_plain(said->driver, VPCI_DRIVER_SIZE) &&
-                strchr(said->driver, '/') == NULL && said->n_nodes <= VPCI_NODES_MAX;
+                strchr(said->driver, '/') == NULL && said->n_nodes <= VPCI_NODES_MAX &&
+                said->n_numbers == said->n_nodes;
 
     *ret = (struct device_found){0};
     for (size_t i = 0; good && i < said->n_nodes; i++)
@@ -66,6 +67,9 @@ static bool take_found(struct device_found *ret, const found_t *said)
         char *node = ret->nodes[ret->n_nodes];
         snprintf(node, VPCI_NODE_SIZE, "%s", said->nodes[ret->n_nodes]);
         ret->node_list[ret->n_nodes] = node;
+        const Sandferry__V1__AgentDeviceNumber *number = said->numbers[ret->n_nodes];
+        ret->numbers[ret->n_nodes] =
+            (struct sf_device_number){number->block, number->major, number->minor};
     }
     return true;
 }

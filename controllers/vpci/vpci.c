@@ -27,6 +27,7 @@ static bool offer_map(struct sf_controller *owner, const char *id, struct sf_dev
         .driver = found->driver,
         .nodes = found->node_list,
         .n_nodes = found->n_nodes,
+        .numbers = found->numbers,
     };
     return true;
 }

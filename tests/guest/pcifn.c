@@ -40,8 +40,10 @@ static int nvme(const char *node)
         .cdw10 = NVME_CONTROLLER,
     };
     int fd = open(node, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || ioctl(fd, NVME_IOCTL_ADMIN_CMD, &command) != 0)
+    if (fd < 0)
         return fail(node);
+    if (ioctl(fd, NVME_IOCTL_ADMIN_CMD, &command) != 0) /* wants CAP_SYS_ADMIN */
+        return fail("identify");
     close(fd);
 
     int size = NVME_SERIAL_BYTES;
@@ -67,14 +69,8 @@ static volatile uint32_t *edu_registers(const char *address)
 {
     char path[128];
 
-    snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/enable", address);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "1", 1) != 1)
-        return NULL;
-    close(fd);
-
     snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", address);
-    fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     void *bar = mmap(NULL, EDU_BAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -1,9 +1,11 @@
 #include "guest/agent/device.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,7 +136,7 @@ static bool wait_for_nodes(const char *device, struct pci_handles *ret, struct o
     return true;
 }
 
-/* In a job's child. Text: the address, the driver and the nodes, a line each. */
+/* In a job's child. Text: the address, the driver and the nodes with their numbers, a line each. */
 static bool add(const void *request, struct outcome *o)
 {
     const AddDevice *r = request;
@@ -149,16 +151,31 @@ static bool add(const void *request, struct outcome *o)
         return false;
     size_t size = (size_t)snprintf(o->text, sizeof(o->text), "%s\n%s\n", device, driver);
     for (size_t i = 0; i < handles.n_nodes && size < sizeof(o->text); i++)
-        size += (size_t)snprintf(o->text + size, sizeof(o->text) - size, "/dev/%s\n",
-                                 handles.nodes[i].name);
+        size += (size_t)snprintf(o->text + size, sizeof(o->text) - size, "/dev/%s %c %u %u\n",
+                                 handles.nodes[i].name, handles.nodes[i].block ? 'b' : 'c',
+                                 major(handles.nodes[i].number), minor(handles.nodes[i].number));
     return size < sizeof(o->text) ||
            outcome_fail(o, SF_RESOURCE_EXHAUSTED, "device %s has too long names", device);
+}
+
+/* "/dev/nvme0 c 245 0": the text ends behind the name. */
+static void take_number(char *line, Sandferry__V1__AgentDeviceNumber *ret)
+{
+    char kind = 'c', *rest = strchr(line, ' ');
+
+    sandferry__v1__agent_device_number__init(ret);
+    if (rest == NULL)
+        return;
+    sscanf(rest, " %c %" SCNu32 " %" SCNu32, &kind, &ret->major, &ret->minor);
+    ret->block = kind == 'b';
+    *rest = '\0';
 }
 
 static void added(uint64_t id, void *context, const struct outcome *o)
 {
     Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
     Sandferry__V1__AgentAddDeviceReply body = SANDFERRY__V1__AGENT_ADD_DEVICE_REPLY__INIT;
+    Sandferry__V1__AgentDeviceNumber numbers[PCI_NODES_MAX], *all_numbers[PCI_NODES_MAX];
     char text[sizeof(o->text)], *lines[PCI_NODES_MAX + 2] = {text};
     size_t n = 0;
     (void)context;
@@ -173,7 +190,12 @@ static void added(uint64_t id, void *context, const struct outcome *o)
         body.pci_address = lines[0];
         body.driver = lines[1];
         body.nodes = lines + 2;
-        body.n_nodes = n - 2;
+        body.n_nodes = body.n_numbers = n - 2;
+        body.numbers = all_numbers;
+        for (size_t i = 0; i < body.n_nodes; i++) {
+            take_number(body.nodes[i], &numbers[i]);
+            all_numbers[i] = &numbers[i];
+        }
         reply.body_case = SANDFERRY__V1__AGENT_REPLY__BODY_ADD_DEVICE;
         reply.add_device = &body;
     }
