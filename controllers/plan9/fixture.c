@@ -1,5 +1,6 @@
 #include "plan9/fixture.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,10 +133,142 @@ void books_are_empty(void)
     ck_assert_uint_eq(p->n_reservations, 0);
 }
 
+/* ---- A guest's kernel ---- */
+
+static uint8_t answer[1 << 18];
+
+static void put(struct message *m, uint64_t value, unsigned size)
+{
+    for (; size > 0; size--, value >>= 8)
+        m->data[m->size++] = (uint8_t)value;
+}
+
+struct message message(uint8_t type, const char *fmt, ...)
+{
+    struct message m = {.size = 4};
+    va_list args;
+
+    put(&m, type, 1);
+    put(&m, type == TVERSION ? NOTAG : 1, 2);
+    va_start(args, fmt);
+    for (; *fmt != '\0'; fmt++) {
+        if (*fmt == 's' || *fmt == 'r') {
+            const char *text = va_arg(args, const char *);
+            if (*fmt == 's')
+                put(&m, strlen(text), 2);
+            memcpy(m.data + m.size, text, strlen(text));
+            m.size += strlen(text);
+        } else {
+            uint64_t value = *fmt == 'q' ? va_arg(args, uint64_t) : va_arg(args, unsigned);
+            put(&m, value, *fmt == 'b' ? 1 : *fmt == 'w' ? 2 : *fmt == 'd' ? 4 : 8);
+        }
+    }
+    va_end(args);
+    size_t size = m.size;
+    m.size = 0;
+    put(&m, size, 4);
+    m.size = size;
+    return m;
+}
+
+int talk_part(uint64_t share, const struct message *m, size_t from)
+{
+    fake_line_say(sandbox, share, m->data + from, m->size - from, false);
+    size_t size = fake_line_take(share, answer, sizeof(answer));
+    ck_assert_uint_ge(size, 7);
+    uint32_t says = 0, code = 0;
+    memcpy(&says, answer, 4);
+    ck_assert_uint_eq(says, size);
+    memcpy(&code, answer + 7, 4);
+    return answer[4] == 7 ? -(int)code : answer[4];
+}
+
+int talk(uint64_t share, const struct message *m)
+{
+    return talk_part(share, m, 0);
+}
+
+const uint8_t *answer_bytes(void)
+{
+    return answer + 7;
+}
+
+void open_file(uint64_t share, const char *name, uint32_t flags)
+{
+    const struct message all[] = {
+        message(TVERSION, "ds", PLAN9_MSIZE, "9P2000.L"),
+        message(TATTACH, "ddssd", 0, ~0u, "", "0", 0),
+        message(TWALK, "ddws", 0, 1, 1, name),
+        message(TLOPEN, "dd", 1, flags),
+    };
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        ck_assert_int_eq(talk(share, &all[i]), all[i].data[4] + 1);
+}
+
+void lock_file(uint64_t share, uint64_t start, uint64_t length)
+{
+    const struct message lock =
+        message(TLOCK, "dbdqqds", 1, 1, 0, start, length, 117, "guest"); /* to write */
+
+    ck_assert_int_eq(talk(share, &lock), TLOCK + 1);
+    ck_assert_uint_eq(answer_bytes()[0], 0); /* it is had */
+}
+
+/* ---- Travelling ---- */
+
 struct sf_bytes saved(void)
 {
     struct sf_bytes section = {0};
 
     ck_assert_msg(p->base.cls->save(&p->base, &section, &err), "%s", SF_WHY(err));
     return section;
+}
+
+bool import(const struct sf_bytes *section)
+{
+    return p->base.cls->import(&p->base, section, PLAN9_SECTION_VERSION, &err);
+}
+
+char *reasons_of(bool (*ask)(struct sf_controller *c, struct sf_reasons *why,
+                             struct sf_error **err))
+{
+    SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
+    struct sf_text text = {0};
+
+    sf_reasons_source(why, "plan9");
+    ck_assert_msg(ask(&p->base, why, &err), "%s", SF_WHY(err));
+    for (size_t i = 0; i < sf_reasons_kept(why); i++)
+        sf_text_add(&text, "%s: %s\n", sf_reasons_get(why, i)->field, sf_reasons_get(why, i)->text);
+    return sf_text_take(&text);
+}
+
+char *check(void)
+{
+    return reasons_of(p->base.cls->check);
+}
+
+char *admit(void)
+{
+    return reasons_of(p->base.cls->admit);
+}
+
+static void use(struct sf_sandbox *s)
+{
+    sandbox = s;
+    p = plan9_of(s->controller);
+}
+
+struct sf_sandbox *to_another(void)
+{
+    struct sf_sandbox *old = sandbox;
+
+    use(fake_sandbox_new("s2"));
+    return old;
+}
+
+void back_to(struct sf_sandbox *s)
+{
+    fake_sandbox_free(sandbox);
+    use(s);
 }
