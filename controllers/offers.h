@@ -55,6 +55,9 @@ struct sf_machine_offer {
 
     /* The sandbox's policy (VmOptions.no_writable_file_shares), from create or import on. */
     bool (*no_writable_file_shares)(struct sf_controller *owner);
+
+    /* The sandbox's policy (VmOptions.enable_scratch_encryption), from create or import on. */
+    bool (*enable_scratch_encryption)(struct sf_controller *owner);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */

@@ -42,10 +42,12 @@ START_TEST(create_)
     answer.sandbox = a_sandbox();
     fake_answer(fake, &answer.base);
     OK("create", "web", "--memory", "512M", "-c2", "--image=small", "--cpu-model", "max",
-       "--kernel-args", "quiet", "--label", "a=b=c", "--request-id", "r1");
+       "--kernel-args", "quiet", "--label", "a=b=c", "--request-id", "r1", "--read-only-shares",
+       "--encrypt-scratch");
     asked("CreateSandbox",
           "{\"sandboxId\":\"web\",\"vm\":{\"memoryBytes\":\"536870912\",\"processors\":2,"
-          "\"image\":\"small\",\"cpuModel\":\"max\",\"kernelArguments\":\"quiet\"},"
+          "\"image\":\"small\",\"cpuModel\":\"max\",\"kernelArguments\":\"quiet\","
+          "\"noWritableFileShares\":true,\"enableScratchEncryption\":true},"
           "\"labels\":[{\"key\":\"a\",\"value\":\"b=c\"}],\"requestId\":\"r1\"}");
     ck_assert_str_eq(out, "sandbox 'web' is running\n");
     ck_assert_str_eq(told, "");

@@ -97,6 +97,8 @@ static bool reserve_disk(struct sf_controller *owner, const struct sf_disk_reque
                          char ret_id[37], struct sf_error **err)
 {
     (void)owner;
+    if (q->encrypted)
+        sf_text_add(&trace, "encrypted: ");
     return reserve(q->host_path, ret_id, err);
 }
 
@@ -208,6 +210,17 @@ static const struct sf_guest_offer guest = {.size = sizeof(guest), .call = call_
 static const struct sf_processes_offer processes = {
     .size = sizeof(processes), .add_init = add_init, .forget = forget};
 
+static bool encrypts; /* the sandbox's policy */
+
+static bool encryption(struct sf_controller *owner)
+{
+    (void)owner;
+    return encrypts;
+}
+
+static const struct sf_machine_offer machine = {.size = sizeof(machine),
+                                                .enable_scratch_encryption = encryption};
+
 /* ---- the daemon ---- */
 
 static const char *absent; /* an offer that nobody makes */
@@ -218,8 +231,8 @@ const void *sf_sandbox_offer(struct sf_sandbox *s, const char *name, struct sf_c
         const char *name;
         const void *offer;
     } offers[] = {
-        {SF_DISKS_OFFER, &disks}, {SF_SHARES_OFFER, &shares},       {SF_DEVICES_OFFER, &devices},
-        {SF_GUEST_OFFER, &guest}, {SF_PROCESSES_OFFER, &processes},
+        {SF_DISKS_OFFER, &disks},     {SF_SHARES_OFFER, &shares}, {SF_DEVICES_OFFER, &devices},
+        {SF_MACHINE_OFFER, &machine}, {SF_GUEST_OFFER, &guest},   {SF_PROCESSES_OFFER, &processes},
     };
     (void)s;
     *owner = NULL;
@@ -339,6 +352,20 @@ START_TEST(everything_is_held_and_let_go_of)
                                  "release /data\nrelease /conf\nrelease /log\nrelease edu\n"
                                  "release nvme\n");
     nothing_is_left();
+}
+END_TEST
+
+START_TEST(the_sandbox_may_want_its_scratch_disks_encrypted)
+{
+    create();
+    ck_assert_ptr_null(strstr(trace.data, "encrypted"));
+    teardown();
+    setup();
+    encrypts = true;
+    create();
+    encrypts = false;
+    ck_assert_ptr_nonnull(strstr(trace.data, "encrypted: reserve /scratch\n"));
+    ck_assert_ptr_null(strstr(trace.data, "encrypted: reserve /l0\n"));
 }
 END_TEST
 
@@ -576,6 +603,7 @@ static Suite *create_suite(void)
     TCase *cases = tcase_create("create");
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, everything_is_held_and_let_go_of);
+    tcase_add_test(cases, the_sandbox_may_want_its_scratch_disks_encrypted);
     tcase_add_test(cases, what_it_holds_is_held_again_after_a_restore);
     tcase_add_test(cases, each_step_of_create_fails_once);
     tcase_add_test(cases, what_cannot_be_taken_back_is_there_to_be_deleted);

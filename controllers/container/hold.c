@@ -118,6 +118,17 @@ static bool take_layers(struct containers *c, struct container *container,
     return true;
 }
 
+/* As it was asked for, or as the sandbox has it. */
+static bool scratch_is_encrypted(struct containers *c, const struct wanted_disk *scratch)
+{
+    struct sf_controller *owner;
+    const struct sf_machine_offer *machine =
+        sf_sandbox_offer(c->base.sandbox, SF_MACHINE_OFFER, &owner);
+
+    return scratch->request.encrypted || (machine != NULL && machine->size >= sizeof(*machine) &&
+                                          machine->enable_scratch_encryption(owner));
+}
+
 static bool take_scratch(struct containers *c, struct container *container,
                          const struct wanted_container *wanted, struct sf_error **err)
 {
@@ -126,8 +137,9 @@ static bool take_scratch(struct containers *c, struct container *container,
 
     if (wanted->scratch == NULL)
         return true;
-    if (!take_disk(c, container, &wanted->scratch->request, container->scratch.reservation_id,
-                   &path, err))
+    struct sf_disk_request request = wanted->scratch->request;
+    request.encrypted = scratch_is_encrypted(c, wanted->scratch);
+    if (!take_disk(c, container, &request, container->scratch.reservation_id, &path, err))
         return sf_fail_in(err, "scratch");
     SF_CLEANUP(sf_freep)
     char *scratch = sf_guest_scratch_path(path, pod->guest_pod_id, container->guest_container_id);

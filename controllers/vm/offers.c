@@ -100,6 +100,11 @@ static bool no_writable_file_shares(struct sf_controller *owner)
     return vm_of(owner)->options.no_writable_file_shares;
 }
 
+static bool enable_scratch_encryption(struct sf_controller *owner)
+{
+    return vm_of(owner)->options.enable_scratch_encryption;
+}
+
 const struct sf_machine_offer vm_machine_offer = {
     .size = sizeof(vm_machine_offer),
     .execute = execute,
@@ -108,6 +113,7 @@ const struct sf_machine_offer vm_machine_offer = {
     .remove_device = remove_device,
     .no_writable_file_shares = no_writable_file_shares,
     .file_saved = vm_file_saved,
+    .enable_scratch_encryption = enable_scratch_encryption,
 };
 
 /* ---- the guest ---- */
