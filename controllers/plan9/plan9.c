@@ -77,9 +77,17 @@ static bool plan9_check(struct sf_controller *c, struct sf_reasons *why, struct 
  * Their locks on the host would be in the way of a destination on this host. */
 static bool plan9_save(struct sf_controller *c, struct sf_bytes *ret_section, struct sf_error **err)
 {
-    if (!plan9_to_section(plan9_of(c), true, ret_section, err))
+    struct plan9 *p = plan9_of(c);
+
+    plan9_settle(p);
+    for (size_t i = 0; i < p->n_shares; i++)
+        if (!share_is_good(p->shares[i]))
+            return sf_fail(err, SF_FAILED_PRECONDITION,
+                           "share '%s' ('%s') is served no more; release what holds it",
+                           p->shares[i]->name, p->shares[i]->config.path);
+    if (!plan9_to_section(p, OPEN_ALL, ret_section, err))
         return false;
-    serve_rest(plan9_of(c));
+    serve_rest(p);
     return true;
 }
 

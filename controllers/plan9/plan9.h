@@ -81,6 +81,8 @@ void plan9_empty(struct plan9 *p);
 
 /* ---- reserve.c: who holds what ---- */
 
+/* The books learn which shares the guest, or the server, has hung up. */
+void plan9_settle(struct plan9 *p);
 bool plan9_reserve(struct plan9 *p, const struct sf_share_request *request,
                    char ret_id[SF_GUID_SIZE], struct sf_error **err);
 bool plan9_map(struct plan9 *p, const char *id, const char **ret_guest_path, struct sf_error **err);
@@ -105,9 +107,11 @@ bool serve_share(struct plan9 *p, struct share *sh, struct sf_error **err);
 void serve_end(struct plan9 *p, struct share *sh);         /* of one that is not served: nothing */
 bool serve_listen(struct plan9 *p, struct sf_error **err); /* may be repeated */
 void serve_unlisten(struct plan9 *p);
-/* What the guest holds open now; the caller's. */
+/* Its server has ended by itself. */
+bool serve_lost(struct plan9 *p, const struct share *sh);
+/* What the guest holds open now; the caller's. *@ret_served: false: nobody serves it. */
 bool serve_export(struct plan9 *p, const struct share *sh, struct ninep_state *ret,
-                  struct sf_error **err);
+                  bool *ret_served, struct sf_error **err);
 /* Every reason why that cannot travel. */
 void serve_check(struct plan9 *p, const struct share *sh, struct sf_reasons *why);
 /* Give up the locks on the host until the guest goes on; and take them again. Where somebody else
@@ -124,9 +128,15 @@ bool guest_unmount(struct plan9 *p, const struct share *sh, struct sf_error **er
 
 /* ---- section.c ---- */
 
-/* @with_open: with what the guest holds open. RESOURCE_EXHAUSTED if that is more than a snapshot
- * takes; FAILED_PRECONDITION if it cannot be said. */
-bool plan9_to_section(struct plan9 *p, bool with_open, struct sf_bytes *ret, struct sf_error **err);
+enum open_files {
+    OPEN_LEFT_OUT,
+    OPEN_AS_FAR_AS, /* it can be said: that of a share with a file that has no name is left out */
+    OPEN_ALL,       /* or FAILED_PRECONDITION */
+};
+
+/* RESOURCE_EXHAUSTED if that is more than a snapshot takes. */
+bool plan9_to_section(struct plan9 *p, enum open_files open, struct sf_bytes *ret,
+                      struct sf_error **err);
 /* Fills an empty @p from bytes that nobody has vouched for. On failure it stays empty. */
 bool plan9_from_section(struct plan9 *p, const struct sf_bytes *section, struct sf_error **err);
 

@@ -8,7 +8,7 @@
 #include "plan9/fixture.h"
 
 #define OPERATIONS 10000
-#define SEEDS      6
+#define SEEDS      4
 #define HELD_MAX   24
 
 static uint64_t dice;

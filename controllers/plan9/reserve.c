@@ -66,6 +66,15 @@ static bool check_config(const struct share_config *config, bool file, struct sf
 
 /* ---- Reserve ---- */
 
+void plan9_settle(struct plan9 *p)
+{
+    for (size_t i = 0; i < p->n_shares; i++) {
+        struct share *sh = p->shares[i];
+        if (sh->state == SHARE_ADDED && serve_lost(p, sh))
+            move(&share_machine, &sh->state, SHARE_LOST, sh->name);
+    }
+}
+
 static struct share *find_equal(const struct plan9 *p, const struct share_config *config)
 {
     for (size_t i = 0; i < p->n_shares; i++)
@@ -96,8 +105,9 @@ static bool reserve(struct plan9 *p, const struct share_config *config, bool fil
                     char ret_id[SF_GUID_SIZE], struct sf_error **err)
 {
     char id[SF_GUID_SIZE];
-    struct share *sh = find_equal(p, config);
 
+    plan9_settle(p);
+    struct share *sh = find_equal(p, config);
     if (!sf_guid_new(id))
         return sf_fail(err, SF_UNAVAILABLE, "no random numbers for a reservation id");
     if (sh == NULL && (sh = new_share(p, config, err)) == NULL)
@@ -139,9 +149,11 @@ static bool ensure_served(struct plan9 *p, struct share *sh, struct sf_error **e
     if (sh->state == SHARE_ADDED)
         return true;
     if (sh->state != SHARE_RESERVED)
-        return sf_fail(err, SF_FAILED_PRECONDITION,
-                       "share '%s' ('%s') could not be served; release it and add it again",
-                       sh->name, sh->config.path);
+        return sf_fail(
+            err, SF_FAILED_PRECONDITION,
+            "share '%s' ('%s') could not be served, or is served no more; release it and "
+            "add it again",
+            sh->name, sh->config.path);
     bool ok = serve_share(p, sh, err) && serve_listen(p, err);
     if (!ok) {
         serve_end(p, sh);
@@ -169,6 +181,7 @@ bool plan9_map(struct plan9 *p, const char *id, const char **ret_guest_path, str
 {
     struct reservation *r = find_held(p, id, err);
 
+    plan9_settle(p);
     if (r == NULL || !ensure_served(p, r->share, err) || !ensure_mounted(p, r->share, err))
         return false;
     *ret_guest_path = r->guest_path;

@@ -157,15 +157,20 @@ static bool no_memory(struct sf_error **err)
     return sf_fail(err, SF_UNAVAILABLE, "no memory for the section");
 }
 
-static bool add_share(struct plan9 *p, section_t *wire, struct share *sh, bool with_open,
+static bool add_share(struct plan9 *p, section_t *wire, struct share *sh, enum open_files open,
                       struct sf_error **err)
 {
     SF_CLEANUP(ninep_state_done) struct ninep_state now = {0};
-    bool ok = true, served = sh->server != NULL;
+    SF_CLEANUP(sf_error_freep) struct sf_error *unsaid = NULL;
+    bool ok = true, served = false;
 
-    if (with_open && served && !serve_export(p, sh, &now, err))
-        return false;
-    share_t *one = share_to_wire(sh, !with_open ? NULL : served ? &now : &sh->open, &ok);
+    if (open != OPEN_LEFT_OUT &&
+        !serve_export(p, sh, &now, &served, open == OPEN_ALL ? err : &unsaid)) {
+        if (open == OPEN_ALL)
+            return false;
+        open = OPEN_LEFT_OUT;
+    }
+    share_t *one = share_to_wire(sh, open == OPEN_LEFT_OUT ? NULL : served ? &now : &sh->open, &ok);
     if (one != NULL)
         wire->shares[wire->n_shares++] = one;
     return ok || no_memory(err);
@@ -186,7 +191,7 @@ static bool add_reservation(section_t *wire, const struct reservation *r, struct
     return ok || no_memory(err);
 }
 
-static bool fill_wire(struct plan9 *p, section_t *wire, bool with_open, struct sf_error **err)
+static bool fill_wire(struct plan9 *p, section_t *wire, enum open_files open, struct sf_error **err)
 {
     bool ok = true;
 
@@ -198,7 +203,7 @@ static bool fill_wire(struct plan9 *p, section_t *wire, bool with_open, struct s
     if (!ok)
         return no_memory(err);
     for (size_t i = 0; i < p->n_shares; i++)
-        if (!add_share(p, wire, p->shares[i], with_open, err))
+        if (!add_share(p, wire, p->shares[i], open, err))
             return false;
     for (size_t i = 0; i < p->n_reservations; i++)
         if (!add_reservation(wire, p->reservations[i], err))
@@ -225,14 +230,15 @@ static bool check_bounds(const struct sf_bytes *section, struct sf_error **err)
                    sf_error_message(over));
 }
 
-bool plan9_to_section(struct plan9 *p, bool with_open, struct sf_bytes *ret, struct sf_error **err)
+bool plan9_to_section(struct plan9 *p, enum open_files open, struct sf_bytes *ret,
+                      struct sf_error **err)
 {
     SF_CLEANUP(section_freep) section_t *wire = calloc(1, sizeof(*wire));
     SF_CLEANUP(sf_bytes_done) struct sf_bytes section = {0};
     if (wire == NULL)
         return no_memory(err);
     sandferry__v1__plan9_section__init(wire);
-    if (!fill_wire(p, wire, with_open, err))
+    if (!fill_wire(p, wire, open, err))
         return false;
 
     section.size = sandferry__v1__plan9_section__get_packed_size(wire);

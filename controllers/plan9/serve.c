@@ -37,11 +37,18 @@ static void end_locked(struct share *sh)
     sh->resting = false;
 }
 
+/* By itself: the books learn of it later, under the sandbox's lock. */
+static void lose_locked(struct share *sh)
+{
+    sh->lost = sh->lost || sh->server != NULL;
+    end_locked(sh);
+}
+
 static void hang_up_locked(struct share *sh)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *gone = NULL; /* the guest may be */
 
-    end_locked(sh);
+    lose_locked(sh);
     sh->line->offer->send(sh->line->owner, sh->number, NULL, 0, true, &gone);
 }
 
@@ -79,7 +86,7 @@ static void answer_locked(struct share *sh, const void *data, size_t size, bool 
         hang_up_locked(sh);
     }
     if (closed)
-        end_locked(sh);
+        lose_locked(sh);
 }
 
 /* On the line's thread. A guest that names a share that is not there talks to nobody. */
@@ -100,6 +107,8 @@ static void on_line(struct sf_controller *listener, uint64_t number, const void 
 static bool find_line(struct plan9 *p, struct sf_error **err)
 {
     struct sf_controller *owner;
+    if (p->line.offer != NULL)
+        return true;
     const struct sf_share_line_offer *offer =
         sf_sandbox_offer(p->base.sandbox, SF_SHARE_LINE_OFFER, &owner);
 
@@ -172,7 +181,7 @@ bool serve_share(struct plan9 *p, struct share *sh, struct sf_error **err)
     ninep_state_done(&sh->open);
     pthread_mutex_lock(&p->line_lock);
     sh->server = server;
-    sh->resting = false;
+    sh->resting = sh->lost = false;
     sh->line = &p->line;
     sh->device = at.st_dev;
     sh->inode = at.st_ino;
@@ -187,12 +196,21 @@ void serve_end(struct plan9 *p, struct share *sh)
     pthread_mutex_unlock(&p->line_lock);
 }
 
+bool serve_lost(struct plan9 *p, const struct share *sh)
+{
+    pthread_mutex_lock(&p->line_lock);
+    bool lost = sh->lost;
+    pthread_mutex_unlock(&p->line_lock);
+    return lost;
+}
+
 /* ---- Travelling ---- */
 
 bool serve_export(struct plan9 *p, const struct share *sh, struct ninep_state *ret,
-                  struct sf_error **err)
+                  bool *ret_served, struct sf_error **err)
 {
     pthread_mutex_lock(&p->line_lock);
+    *ret_served = sh->server != NULL;
     bool ok = sh->server == NULL || ninep_export(sh->server, ret, err);
     pthread_mutex_unlock(&p->line_lock);
     return ok || sf_fail_in(err, "share '%s' ('%s')", sh->name, sh->config.path);

@@ -19,6 +19,7 @@ static_assert(COUNT(share_states) == SHARE_N_STATES, "every state has a name");
 static const char *const share_events[] = {
     [SHARE_ADD_DONE] = "add done",
     [SHARE_ADD_FAILED] = "add failed",
+    [SHARE_LOST] = "lost",
     [SHARE_REMOVE_DONE] = "remove done",
 };
 static_assert(COUNT(share_events) == SHARE_N_EVENTS, "every event has a name");
@@ -30,6 +31,7 @@ static const struct sf_step share_steps[] = {
     { SHARE_RESERVED,     SHARE_ADD_FAILED,     SHARE_INVALID   },
     { SHARE_RESERVED,     SHARE_REMOVE_DONE,    SHARE_REMOVED   },
 
+    { SHARE_ADDED,        SHARE_LOST,           SHARE_INVALID   },
     { SHARE_ADDED,        SHARE_REMOVE_DONE,    SHARE_REMOVED   },
 
     { SHARE_INVALID,      SHARE_REMOVE_DONE,    SHARE_REMOVED   },

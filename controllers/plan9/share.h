@@ -22,12 +22,18 @@
 enum share_state {
     SHARE_RESERVED, /* set aside; nothing is served */
     SHARE_ADDED,    /* the host serves it */
-    SHARE_INVALID,  /* could not be served; its holders have not let go yet */
+    SHARE_INVALID,  /* not to be served, or no more; its holders have not let go yet */
     SHARE_REMOVED,  /* served no more */
     SHARE_N_STATES
 };
 
-enum share_event { SHARE_ADD_DONE, SHARE_ADD_FAILED, SHARE_REMOVE_DONE, SHARE_N_EVENTS };
+enum share_event {
+    SHARE_ADD_DONE,
+    SHARE_ADD_FAILED,
+    SHARE_LOST, /* the guest, or the server, has hung up */
+    SHARE_REMOVE_DONE,
+    SHARE_N_EVENTS
+};
 
 extern const struct sf_machine share_machine;
 
@@ -88,7 +94,8 @@ struct share {
     struct ninep_state open; /* what the guest holds open, as a section said; until it is served */
 
     /* Of one that is served; under the lock of the line (see plan9.h). */
-    struct ninep *server;    /* owned; NULL also where the guest and the host have hung up */
+    struct ninep *server;    /* owned; NULL: not served */
+    bool lost;               /* its server has ended by itself; see plan9_settle() */
     bool resting;            /* its locks on the host are given up: it has been saved */
     struct plan9_line *line; /* borrowed; where the answers go */
     dev_t device;            /* of the directory that is served */

@@ -9,11 +9,12 @@
 static const char *const shares[SHARE_N_STATES] = {
     /*                  +------- add done
      *                  |+------ add failed
-     *                  ||+----- remove done */
-    [SHARE_RESERVED] = "AIX",
-    [SHARE_ADDED]    = "..X",
-    [SHARE_INVALID]  = "..X",
-    [SHARE_REMOVED]  = "...",
+     *                  ||+----- lost
+     *                  |||+---- remove done */
+    [SHARE_RESERVED] = "AI.X",
+    [SHARE_ADDED]    = "..IX",
+    [SHARE_INVALID]  = "...X",
+    [SHARE_REMOVED]  = "....",
 };
 static const char *const mounts[MOUNT_N_STATES] = {
     /*                   +------- mount done

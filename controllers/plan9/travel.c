@@ -38,7 +38,7 @@ static void check_share(struct plan9 *p, const struct share *sh, struct sf_reaso
                        mount_machine.states[sh->mount]);
         return;
     }
-    if (sh->server == NULL)
+    if (sh->state != SHARE_ADDED)
         return;
     check_path(sh, why);
     serve_check(p, sh, why);
@@ -50,12 +50,14 @@ static void check_size(struct plan9 *p, struct sf_reasons *why)
     SF_CLEANUP(sf_bytes_done) struct sf_bytes section = {0};
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
 
-    if (!plan9_to_section(p, true, &section, &err) && sf_error_code(err) == SF_RESOURCE_EXHAUSTED)
+    if (!plan9_to_section(p, OPEN_AS_FAR_AS, &section, &err) &&
+        sf_error_code(err) == SF_RESOURCE_EXHAUSTED)
         sf_reasons_add_error(why, err);
 }
 
 void travel_check(struct plan9 *p, struct sf_reasons *why)
 {
+    plan9_settle(p);
     for (size_t i = 0; i < p->n_shares; i++)
         check_share(p, p->shares[i], why);
     check_size(p, why);

@@ -213,7 +213,7 @@ START_TEST(a_share_whose_locks_are_lost_comes_to_its_end)
     ck_assert_ptr_null(p->shares[0]->server);
     close(fd);
     books_are_right();
-    no_reasons(check); /* and is no reason against the next save */
+    one_reason(check, ": ", "share '0'", "release what holds it");
 }
 END_TEST
 
@@ -269,6 +269,8 @@ START_TEST(an_open_file_without_a_name_is_a_reason)
     struct sf_bytes section = {0};
     ck_assert(!CLS->save(&p->base, &section, &err)); /* where it happens after the check */
     expect(SF_FAILED_PRECONDITION, "share '0'");
+    ck_assert_int_eq(plan9_to_section(p, OPEN_AS_FAR_AS, &section, &err), true); /* for a list */
+    sf_bytes_done(&section);
     const struct message clunk = message(TCLUNK, "d", 1);
     ck_assert_int_eq(talk(0, &clunk), TCLUNK + 1);
     no_reasons(check);
@@ -314,8 +316,17 @@ START_TEST(a_guest_that_hangs_up_has_its_files_closed)
     fake_line_say(sandbox, 0, NULL, 0, true);
     ck_assert(lock_is_free("a/one"));
     ck_assert_uint_eq(fake_trace_count("closed"), 0); /* it knows */
-    no_reasons(check);
+    one_reason(check, ": ", "share '0'", "invalid");
+    ck_assert(!CLS->save(&p->base, &(struct sf_bytes){0}, &err)); /* had it been after the check */
+    expect(SF_FAILED_PRECONDITION, "served no more");
+    ck_assert(!plan9_map(p, id, &(const char *){NULL}, &err));
+    expect(SF_FAILED_PRECONDITION, "served no more");
+    const char *another = add("a", false); /* who comes now gets one that is good */
+    ck_assert_ptr_ne(plan9_find(p, id)->share, plan9_find(p, another)->share);
+    books_are_right();
     release(id);
+    no_reasons(check);
+    release(another);
     books_are_empty();
 }
 END_TEST
@@ -581,7 +592,7 @@ static const struct {
     { "plan9.reservations[0].id",    "x",          "not a GUID"          },
     { "plan9.reservations[0].id",    "=",          "comes twice"         },
     { "plan9.reservations[0].share", "7",          "which is not there"  },
-    { "plan9.reservations[0].share", "~",          "refs, and"           },
+    { "plan9.reservations[0].share", "~",          "hold"                },
     { "plan9.reservations[0]",       NULL,         "refs, and 0"         },
     { "plan9.shares[1]",             NULL,         "which is not there"  },
     { "plan9.next_name",             "1",          "no number below 1"   },
