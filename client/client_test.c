@@ -344,7 +344,8 @@ START_TEST(watch_gives_each_event_until_the_stream_ends)
     o.after = 7;
     o.from_start = o.until_now = true;
     OK(sandferry_watch(client, &o, see, &seen, &err));
-    asked("WatchEvents", "{\"sandboxId\":\"web\",\"after\":\"7\",\"fromStart\":true,\"untilNow\":true}");
+    asked("WatchEvents",
+          "{\"sandboxId\":\"web\",\"after\":\"7\",\"fromStart\":true,\"untilNow\":true}");
     ck_assert_uint_eq(seen.n, 2);
     ck_assert_uint_eq(seen.last, 9);
 }

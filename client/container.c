@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "result.h"
-#include "wire_disk.h"
+#include "wire_specs.h"
 
 #define METHOD(name) "/sandferry.v1.ContainerService/" name
 
@@ -14,6 +14,9 @@ struct parts {
     Sandferry__V1__AddDiskRequest scratch, *layers, *disks;
     Sandferry__V1__AddDiskRequest **all_layers;
     Sandferry__V1__DiskMount *mounts, **all_mounts;
+    Sandferry__V1__AddShareRequest *shares;
+    Sandferry__V1__ShareMount *share_mounts, **all_share_mounts;
+    Sandferry__V1__AddDeviceRequest *devices, **all_devices;
 };
 
 static void parts_done(struct parts *p)
@@ -24,6 +27,11 @@ static void parts_done(struct parts *p)
     free(p->all_layers);
     free(p->mounts);
     free(p->all_mounts);
+    free(p->shares);
+    free(p->share_mounts);
+    free(p->all_share_mounts);
+    free(p->devices);
+    free(p->all_devices);
 }
 
 static bool parts_room(struct parts *p, const struct sandferry_container_options *o,
@@ -34,9 +42,34 @@ static bool parts_room(struct parts *p, const struct sandferry_container_options
     p->disks = calloc(o->n_disks + 1, sizeof(*p->disks));
     p->mounts = calloc(o->n_disks + 1, sizeof(*p->mounts));
     p->all_mounts = calloc(o->n_disks + 1, sizeof(*p->all_mounts));
+    p->shares = calloc(o->n_shares + 1, sizeof(*p->shares));
+    p->share_mounts = calloc(o->n_shares + 1, sizeof(*p->share_mounts));
+    p->all_share_mounts = calloc(o->n_shares + 1, sizeof(*p->all_share_mounts));
+    p->devices = calloc(o->n_devices + 1, sizeof(*p->devices));
+    p->all_devices = calloc(o->n_devices + 1, sizeof(*p->all_devices));
     return (p->layers != NULL && p->all_layers != NULL && p->disks != NULL && p->mounts != NULL &&
-            p->all_mounts != NULL) ||
+            p->all_mounts != NULL && p->shares != NULL && p->share_mounts != NULL &&
+            p->all_share_mounts != NULL && p->devices != NULL && p->all_devices != NULL) ||
            sf_fail(err, SF_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static bool shares_make(struct parts *p, const struct sandferry_container_options *o,
+                        struct sf_error **err)
+{
+    for (size_t i = 0; i < o->n_shares; i++) {
+        if (!wire_share_make(&p->shares[i], NULL, o->shares[i].share, err))
+            return sf_fail_in(err, "shares[%zu]", i);
+        sandferry__v1__share_mount__init(&p->share_mounts[i]);
+        p->share_mounts[i].share = &p->shares[i];
+        p->share_mounts[i].destination = wire_text(o->shares[i].destination);
+        p->all_share_mounts[i] = &p->share_mounts[i];
+    }
+    for (size_t i = 0; i < o->n_devices; i++) {
+        if (!wire_device_make(&p->devices[i], NULL, o->devices[i], err))
+            return sf_fail_in(err, "devices[%zu]", i);
+        p->all_devices[i] = &p->devices[i];
+    }
+    return true;
 }
 
 static bool parts_make(struct parts *p, const struct sandferry_container_options *o,
@@ -57,8 +90,9 @@ static bool parts_make(struct parts *p, const struct sandferry_container_options
         p->mounts[i].destination = wire_text(o->disks[i].destination);
         p->all_mounts[i] = &p->mounts[i];
     }
-    return o->scratch == NULL || wire_disk_make(&p->scratch, NULL, o->scratch, err) ||
-           sf_fail_in(err, "scratch");
+    if (o->scratch != NULL && !wire_disk_make(&p->scratch, NULL, o->scratch, err))
+        return sf_fail_in(err, "scratch");
+    return shares_make(p, o, err);
 }
 
 /* ---- answers ---- */
@@ -75,6 +109,12 @@ static void container_from(void *outermost, struct sandferry_container *c,
         .spec = wire->spec,
         .n_labels = wire->n_labels,
         .labels = labels_from(outermost, wire->n_labels, wire->labels),
+        .n_disks = wire->n_scsi_reservation_ids,
+        .n_shares = wire->n_plan9_reservation_ids,
+        .n_devices = wire->n_vpci_reservation_ids,
+        .disks = (const char *const *)wire->scsi_reservation_ids,
+        .shares = (const char *const *)wire->plan9_reservation_ids,
+        .devices = (const char *const *)wire->vpci_reservation_ids,
     };
 }
 
@@ -146,6 +186,10 @@ PUBLIC bool sandferry_container_create(struct sandferry *client, const char *san
     request.working_directory = wire_text(o.working_directory);
     request.n_labels = o.n_labels;
     request.labels = parts.labels.all;
+    request.n_shares = o.n_shares;
+    request.shares = parts.all_share_mounts;
+    request.n_devices = o.n_devices;
+    request.devices = parts.all_devices;
     return invoke(client, METHOD("CreateContainer"), &request.base,
                   &sandferry__v1__create_container_response__descriptor, o.timeout_ms, &reply,
                   err) &&

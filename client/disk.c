@@ -1,7 +1,7 @@
 /* The disk service. */
 
 #include "result.h"
-#include "wire_disk.h"
+#include "wire_specs.h"
 
 #define METHOD(name) "/sandferry.v1.DiskService/" name
 
@@ -24,6 +24,7 @@ bool wire_disk_make(Sandferry__V1__AddDiskRequest *ret, const char *sandbox,
     ret->ensure_filesystem = s.ensure_filesystem;
     ret->filesystem = wire_text(s.filesystem);
     ret->block_device = s.block_device;
+    ret->encrypted = s.encrypted;
     return true;
 }
 
@@ -42,6 +43,7 @@ static const struct sandferry_mount *mount_from(void *outermost,
             .filesystem = wire->filesystem,
             .guest_path = wire->guest_path,
             .refs = wire->refs,
+            .encrypted = wire->encrypted,
         };
     return m;
 }
@@ -69,11 +71,11 @@ static const struct sandferry_disk *disk_from(void *outermost, const Sandferry__
 }
 
 static const struct sandferry_reservation *
-reservation_from(void *outermost, const Sandferry__V1__ScsiReservation *wire)
+reservation_from(void *outermost, const Sandferry__V1__ScsiReservation *wire, const char *holder)
 {
     struct sandferry_reservation *r = result_within(outermost, sizeof(*r), &wire->base);
     if (r != NULL)
-        *r = (struct sandferry_reservation){wire->id, wire->slot, wire->partition};
+        *r = (struct sandferry_reservation){wire->id, wire->slot, wire->partition, holder};
     return r;
 }
 
@@ -107,7 +109,8 @@ static bool give_disks(ProtobufCMessage *reply, struct sandferry_disks **ret, st
     for (size_t i = 0; all != NULL && i < wire->n_disks; i++)
         all[i] = disk_from(list, wire->disks[i]);
     for (size_t i = 0; holders != NULL && i < wire->n_reservations; i++)
-        holders[i] = reservation_from(list, wire->reservations[i]);
+        holders[i] = reservation_from(list, wire->reservations[i],
+                                      holder_at(wire->n_holders, wire->holders, i));
     *list = (struct sandferry_disks){wire->n_disks, all, wire->n_reservations, holders};
     return RESULT_GIVE(list, ret, err);
 }

@@ -12,9 +12,11 @@
 #include "base/text.h"
 #include "rpc/rpc.h"
 #include "sandferry/v1/container.pb-c.h"
+#include "sandferry/v1/device.pb-c.h"
 #include "sandferry/v1/disk.pb-c.h"
 #include "sandferry/v1/process.pb-c.h"
 #include "sandferry/v1/sandbox.pb-c.h"
+#include "sandferry/v1/share.pb-c.h"
 #include "snapshot/json.h"
 
 #define ANSWERS_MAX 16
@@ -172,6 +174,8 @@ struct fake *fake_start(void)
     ck_assert_ptr_nonnull(f->server);
     add_service(f, &sandferry__v1__sandbox_service__descriptor);
     add_service(f, &sandferry__v1__disk_service__descriptor);
+    add_service(f, &sandferry__v1__share_service__descriptor);
+    add_service(f, &sandferry__v1__device_service__descriptor);
     add_service(f, &sandferry__v1__container_service__descriptor);
     add_service(f, &sandferry__v1__process_service__descriptor);
     ck_assert_msg(rpc_server_listen(f->server, f->address, NULL, false, NULL, &err) &&

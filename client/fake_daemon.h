@@ -2,7 +2,7 @@
 #define CLIENT_FAKE_DAEMON_H
 
 /*
- * For tests: a gRPC server with all four services, on a unix socket in a directory of its own, that
+ * For tests: a gRPC server with all services, on a unix socket in a directory of its own, that
  * notes what it was asked and answers what it was told to. One thread at a time.
  */
 

@@ -18,6 +18,8 @@
     ROW(sandferry_restore_options,   SANDFERRY_RESTORE_OPTIONS_INIT)                               \
     ROW(sandferry_watch_options,     SANDFERRY_WATCH_OPTIONS_INIT)                                 \
     ROW(sandferry_disk_spec,         SANDFERRY_DISK_SPEC_INIT)                                     \
+    ROW(sandferry_share_spec,        SANDFERRY_SHARE_SPEC_INIT)                                    \
+    ROW(sandferry_device_spec,       SANDFERRY_DEVICE_SPEC_INIT)                                   \
     ROW(sandferry_container_options, SANDFERRY_CONTAINER_OPTIONS_INIT)                             \
     ROW(sandferry_process_options,   SANDFERRY_PROCESS_OPTIONS_INIT)                               \
     ROW(sandferry_read_options,      SANDFERRY_READ_OPTIONS_INIT)                                  \
@@ -77,6 +79,16 @@ START_TEST(options_of_any_age_are_taken)
 }
 END_TEST
 
+/* A field that was added to a struct that ended in padding must not lie in it: an older program has
+ * never set it to anything. */
+START_TEST(no_new_field_lies_where_padding_was)
+{
+    ck_assert_uint_ge(offsetof(struct sandferry_disk_spec, encrypted),
+                      (offsetof(struct sandferry_disk_spec, block_device) + sizeof(void *)) /
+                          sizeof(void *) * sizeof(void *));
+}
+END_TEST
+
 START_TEST(the_address_is_chosen)
 {
     struct sandferry_connect_options o = SANDFERRY_CONNECT_OPTIONS_INIT;
@@ -106,6 +118,8 @@ START_TEST(a_value_without_a_name_is_its_number)
     ck_assert_str_eq(sandferry_state_name(SANDFERRY_INVALID), "invalid");
     ck_assert_str_eq(sandferry_state_name((enum sandferry_state)7), "7");
     ck_assert_str_eq(sandferry_container_stage_name((enum sandferry_container_stage)5), "5");
+    ck_assert_str_eq(sandferry_share_stage_name((enum sandferry_share_stage)4), "4");
+    ck_assert_str_eq(sandferry_device_stage_name(SANDFERRY_DEVICE_INVALID), "invalid");
     ck_assert_str_eq(sandferry_process_stage_name((enum sandferry_process_stage)9999), "unknown");
 }
 END_TEST
@@ -126,6 +140,7 @@ static Suite *header_suite(void)
     TCase *cases = tcase_create("options");
     tcase_add_test(cases, every_macro_gives_the_size_and_nothing_else);
     tcase_add_test(cases, options_of_any_age_are_taken);
+    tcase_add_test(cases, no_new_field_lies_where_padding_was);
     tcase_add_test(cases, the_address_is_chosen);
     tcase_add_test(cases, a_value_without_a_name_is_its_number);
     tcase_add_test(cases, free_takes_null);

@@ -39,6 +39,12 @@ static inline char **wire_texts(const char *const *texts)
     return (char **)texts;
 }
 
+/* The i-th of a list that a daemon may have left out, or cut short. */
+static inline const char *holder_at(size_t n, char *const *holders, size_t i)
+{
+    return i < n ? holders[i] : "";
+}
+
 /* One call. @method: "/sandferry.v1.SandboxService/GetSandbox". @timeout_ms: 0: the connection's.
  * @ret: NULL if the answer says nothing. */
 bool invoke(struct sandferry *client, const char *method, const ProtobufCMessage *request,

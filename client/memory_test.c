@@ -10,9 +10,11 @@
 #include "call.h"
 #include "sandferry.h"
 #include "sandferry/v1/container.pb-c.h"
+#include "sandferry/v1/device.pb-c.h"
 #include "sandferry/v1/disk.pb-c.h"
 #include "sandferry/v1/process.pb-c.h"
 #include "sandferry/v1/sandbox.pb-c.h"
+#include "sandferry/v1/share.pb-c.h"
 
 /* ---- allocations that fail ---- */
 
@@ -230,11 +232,53 @@ static bool try_disks(struct sf_error **err)
     return ok;
 }
 
+static bool try_shares(struct sf_error **err)
+{
+    Sandferry__V1__ListSharesResponse reply = SANDFERRY__V1__LIST_SHARES_RESPONSE__INIT;
+    Sandferry__V1__Plan9Fid fid = SANDFERRY__V1__PLAN9_FID__INIT, *fids[] = {&fid};
+    Sandferry__V1__Plan9Share share = SANDFERRY__V1__PLAN9_SHARE__INIT, *all[] = {&share};
+    Sandferry__V1__Plan9Reservation held = SANDFERRY__V1__PLAN9_RESERVATION__INIT;
+    Sandferry__V1__Plan9Reservation *holds[] = {&held};
+    struct sandferry_shares *list = NULL;
+    fid.open = true;
+    share.n_fids = reply.n_shares = reply.n_reservations = 1;
+    share.fids = fids;
+    reply.shares = all;
+    reply.reservations = holds;
+    answer = &reply.base;
+    bool ok = sandferry_share_list(client, "web", NULL, &list, err);
+    ck_assert(ok == (list != NULL));
+    sandferry_shares_free(list);
+    return ok;
+}
+
+static bool try_devices(struct sf_error **err)
+{
+    Sandferry__V1__ListDevicesResponse reply = SANDFERRY__V1__LIST_DEVICES_RESPONSE__INIT;
+    Sandferry__V1__VpciDevice device = SANDFERRY__V1__VPCI_DEVICE__INIT, *all[] = {&device};
+    Sandferry__V1__DeviceFound found = SANDFERRY__V1__DEVICE_FOUND__INIT, *finds[] = {&found};
+    Sandferry__V1__VpciReservation held = SANDFERRY__V1__VPCI_RESERVATION__INIT, *holds[] = {&held};
+    struct sandferry_devices *list = NULL;
+    reply.n_devices = reply.n_found = reply.n_reservations = 1;
+    reply.devices = all;
+    reply.found = finds;
+    reply.reservations = holds;
+    answer = &reply.base;
+    bool ok = sandferry_device_list(client, "web", NULL, &list, err);
+    ck_assert(ok == (list != NULL));
+    sandferry_devices_free(list);
+    return ok;
+}
+
 static bool try_containers(struct sf_error **err)
 {
     struct sandferry_disk_spec layer = SANDFERRY_DISK_SPEC_INIT;
     const struct sandferry_disk_spec *layers[] = {&layer};
     const struct sandferry_disk_mount extra = {&layer, "/x"};
+    struct sandferry_share_spec share = SANDFERRY_SHARE_SPEC_INIT;
+    const struct sandferry_share_mount shared = {&share, "/y"};
+    struct sandferry_device_spec device = SANDFERRY_DEVICE_SPEC_INIT;
+    const struct sandferry_device_spec *devices[] = {&device};
     struct sandferry_container_options o = SANDFERRY_CONTAINER_OPTIONS_INIT;
     Sandferry__V1__CreateContainerResponse made = SANDFERRY__V1__CREATE_CONTAINER_RESPONSE__INIT;
     Sandferry__V1__ListContainersResponse reply = SANDFERRY__V1__LIST_CONTAINERS_RESPONSE__INIT;
@@ -242,7 +286,9 @@ static bool try_containers(struct sf_error **err)
     Sandferry__V1__Pod pod = SANDFERRY__V1__POD__INIT, *pods[] = {&pod};
     struct sandferry_containers *list = NULL;
 
-    c.n_labels = o.n_labels = o.n_layers = o.n_disks = 1;
+    c.n_labels = o.n_labels = o.n_layers = o.n_disks = o.n_shares = o.n_devices = 1;
+    o.shares = &shared;
+    o.devices = devices;
     c.labels = labels;
     o.labels = our_labels;
     o.layers = layers;
@@ -280,9 +326,9 @@ static const struct {
     bool (*run)(struct sf_error **err);
     unsigned at_least; /* allocations */
 } tries[] = {
-    {try_connect, 2},   {try_create, 4}, {try_list, 5},  {try_save_and_restore, 8},
-    {try_check, 7},     {try_watch, 1},  {try_disks, 6}, {try_containers, 10},
-    {try_processes, 3},
+    {try_connect, 2}, {try_create, 4},      {try_list, 5},      {try_save_and_restore, 8},
+    {try_check, 7},   {try_watch, 1},       {try_disks, 6},     {try_shares, 6},
+    {try_devices, 5}, {try_containers, 15}, {try_processes, 3},
 };
 
 START_TEST(each_allocation_fails_once)

@@ -18,9 +18,11 @@
 
 #include "internal.h"
 #include "sandferry/v1/container.pb-c.h"
+#include "sandferry/v1/device.pb-c.h"
 #include "sandferry/v1/disk.pb-c.h"
 #include "sandferry/v1/process.pb-c.h"
 #include "sandferry/v1/sandbox.pb-c.h"
+#include "sandferry/v1/share.pb-c.h"
 
 /* The outermost struct, zeroed; @reply is given away, even if there is no memory (NULL). NULL for
  * what is borrowed: an event of a stream. */

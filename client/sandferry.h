@@ -180,15 +180,15 @@ struct sandferry_sandboxes {
 struct sandferry_create_options {
     size_t size;
     uint32_t timeout_ms;
-    const char *request_id;       /**< see sandferry_create() */
-    uint64_t memory_bytes;        /**< a multiple of 2 MiB */
-    uint32_t processors;          /**< virtual ones */
-    const char *image;            /**< directory beneath the daemon's image directory */
-    const char *cpu_model;        /**< QEMU's name; "max" cannot move between different hosts */
-    const char *kernel_arguments; /**< words added to the guest kernel's command line */
-    bool no_writable_file_shares; /**< refuse Plan 9 shares that the guest could write to */
-    bool enable_scratch_encryption;
-    bool policy_based_routing; /**< route by source address in every pod */
+    const char *request_id;         /**< see sandferry_create() */
+    uint64_t memory_bytes;          /**< a multiple of 2 MiB */
+    uint32_t processors;            /**< virtual ones */
+    const char *image;              /**< directory beneath the daemon's image directory */
+    const char *cpu_model;          /**< QEMU's name; "max" cannot move between different hosts */
+    const char *kernel_arguments;   /**< words added to the guest kernel's command line */
+    bool no_writable_file_shares;   /**< refuse Plan 9 shares that the guest could write to */
+    bool enable_scratch_encryption; /**< of its containers; the keys never leave the guest */
+    bool policy_based_routing;      /**< route by source address in every pod */
     size_t n_labels;
     const struct sandferry_label *labels;
 };
@@ -464,10 +464,10 @@ struct sandferry_watch_options {
 /**
  * sandferry_watch() - be told what happens to sandboxes, in order
  *
- * Goes on until @each returns false, the last event with `until_now`, the daemon stops (SF_UNAVAILABLE), the time is over
- * (SF_DEADLINE_EXCEEDED) or it is cancelled. To go on where it ended, give the last number as
- * `after`; SF_INVALID_ARGUMENT then means that the daemon has been restarted since. @each must not
- * use @client but for sandferry_cancel().
+ * Goes on until @each returns false, the last event with `until_now`, the daemon stops
+ * (SF_UNAVAILABLE), the time is over (SF_DEADLINE_EXCEEDED) or it is cancelled. To go on where it
+ * ended, give the last number as `after`; SF_INVALID_ARGUMENT then means that the daemon has been
+ * restarted since. @each must not use @client but for sandferry_cancel().
  */
 bool sandferry_watch(struct sandferry *client, const struct sandferry_watch_options *options,
                      sandferry_event_fn each, void *context, struct sf_error **err);

@@ -52,6 +52,12 @@ struct sf_machine_offer {
      */
     bool (*file_saved)(struct sf_controller *owner, uint64_t device, uint64_t inode,
                        int64_t *ret_modified_ns);
+
+    /* The sandbox's policy (VmOptions.no_writable_file_shares), from create or import on. */
+    bool (*no_writable_file_shares)(struct sf_controller *owner);
+
+    /* The sandbox's policy (VmOptions.enable_scratch_encryption), from create or import on. */
+    bool (*enable_scratch_encryption)(struct sf_controller *owner);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */
@@ -80,6 +86,44 @@ struct sf_guest_offer {
     bool (*listen)(struct sf_controller *owner, struct sf_controller *listener,
                    sf_guest_event_fn fn, struct sf_error **err);
     void (*unlisten)(struct sf_controller *owner, struct sf_controller *listener);
+};
+
+/* ---- The vm controller's: the shares' line, a second conversation with the guest, for 9P. ---- */
+#define SF_SHARE_LINE_OFFER "sandferry.shareline.v1"
+
+/*
+ * What the guest's file systems say comes on a thread of the line, in order, one at a time, and
+ * never under the sandbox's lock: the guest's kernel waits for the answers inside of calls that
+ * hold that lock. Pieces come once and in order, across a save and a restore; what the listener has
+ * not been given when the VM stands still is kept, and given to it at the destination.
+ *
+ * A save's stop gives the listener all that the guest has said before the device state is written;
+ * so what it answers there, and does, is part of what the section says. It must come to an end
+ * soon.
+ *
+ * In a restore the line says nothing until the restore has come to its good end: what the guest
+ * says meanwhile waits, so that a restore that is taken back has changed nothing.
+ */
+typedef void (*sf_share_line_fn)(struct sf_controller *listener, uint64_t share, const void *data,
+                                 size_t size, bool closed);
+
+struct sf_share_line_offer {
+    size_t size;
+
+    /* From create or prepare on, until fini or destroy. One listener; a repeat takes its place;
+     * fn NULL: none any more, and when this returns it is not under way. */
+    bool (*listen)(struct sf_controller *owner, struct sf_controller *listener, sf_share_line_fn fn,
+                   struct sf_error **err);
+
+    /**
+     * send() - one piece for the guest; any thread, the sandbox's lock or not
+     * Copied. While the VM stands still, pieces are kept for when it runs.
+     *
+     * Return: false with UNAVAILABLE if the guest is gone, RESOURCE_EXHAUSTED if it has not taken
+     * what was sent before.
+     */
+    bool (*send)(struct sf_controller *owner, uint64_t share, const void *data, size_t size,
+                 bool closed, struct sf_error **err);
 };
 
 /* ---- The scsi controller's: disks. ---- */
@@ -115,6 +159,71 @@ struct sf_disks_offer {
     /* The holder's name for messages and refusals: "container 'c1'". NULL takes it back. */
     bool (*hold)(struct sf_controller *owner, const char *id, const char *holder,
                  struct sf_error **err);
+};
+
+/* ---- The plan9 controller's: shares. ---- */
+#define SF_SHARES_OFFER "sandferry.shares.v1"
+
+struct sf_share_request {
+    const char *host_path; /* a directory, or a file; borrowed for the call, as are all strings */
+    bool read_only;
+    bool restricted;
+    const char *const *allowed_names;
+    size_t n_allowed_names;
+};
+
+/* As in sf_disks_offer, in every point. The guest path of a single file is the file's. */
+struct sf_shares_offer {
+    size_t size;
+    bool (*reserve)(struct sf_controller *owner, const struct sf_share_request *request,
+                    char ret_id[37], struct sf_error **err);
+    bool (*map)(struct sf_controller *owner, const char *id, const char **ret_guest_path,
+                struct sf_error **err);
+    bool (*release)(struct sf_controller *owner, const char *id, struct sf_error **err);
+    bool (*hold)(struct sf_controller *owner, const char *id, const char *holder,
+                 struct sf_error **err);
+};
+
+/* ---- The vpci controller's: PCI functions. ---- */
+#define SF_DEVICES_OFFER "sandferry.devices.v1"
+
+struct sf_device_request {
+    const char *host_address; /* NULL or "": a model; borrowed for the call, as are all strings */
+    unsigned virtual_function;
+    const char *model; /* NULL or "": a host device */
+    const char *const *properties;
+    size_t n_properties;
+};
+
+/* What a device node stands for. */
+struct sf_device_number {
+    bool block; /* else a character device */
+    uint32_t major, minor;
+};
+
+/* What the guest has; owned by the vpci controller, valid until the reservation is released or the
+ * VM is saved. */
+struct sf_device_found {
+    const char *pci_address, *driver;
+    const char *const *nodes;
+    size_t n_nodes;
+    const struct sf_device_number *numbers; /* of each node */
+};
+
+/* As in sf_disks_offer. */
+struct sf_devices_offer {
+    size_t size;
+    bool (*reserve)(struct sf_controller *owner, const struct sf_device_request *request,
+                    char ret_id[37], struct sf_error **err);
+    bool (*map)(struct sf_controller *owner, const char *id, struct sf_device_found *ret,
+                struct sf_error **err);
+    bool (*release)(struct sf_controller *owner, const char *id, struct sf_error **err);
+    bool (*hold)(struct sf_controller *owner, const char *id, const char *holder,
+                 struct sf_error **err);
+
+    /* Whether there is a device whose state cannot travel. It is unplugged when a save brings the
+     * guest to rest, and until then QEMU has something against moving the VM. */
+    bool (*leaves)(struct sf_controller *owner);
 };
 
 /* ---- The process controller's: processes of containers. ---- */

@@ -1,84 +1,26 @@
 /* Whole command lines against a server that answers what it is told to: what is asked, what is
  * printed, how it ends. */
 
-#include "cli.h"
+#include "cli_fixture.h"
 
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
-#include "base/suite.h"
-#include "base/text.h"
-#include "fake_daemon.h"
 #include "sandferry/v1/container.pb-c.h"
+#include "sandferry/v1/device.pb-c.h"
 #include "sandferry/v1/disk.pb-c.h"
 #include "sandferry/v1/process.pb-c.h"
 #include "sandferry/v1/sandbox.pb-c.h"
+#include "sandferry/v1/share.pb-c.h"
 #include "snapshot/snapshot.h"
-
-static struct fake *fake;
-static char *out, *told; /* standard output and error of the last run */
-
-static void setup(void)
-{
-    fake = fake_start();
-    setenv("SANDFERRY_HOST", fake_address(fake), 1);
-}
-
-static void forget(void)
-{
-    free(out);
-    free(told);
-    out = told = NULL;
-}
-
-static void teardown(void)
-{
-    forget();
-    fake_stop(fake);
-}
-
-static int run(const char *const *words)
-{
-    char *args[48] = {(char *)"sandferry"};
-    size_t n_out, n_told;
-    int n = 1;
-    for (; words[n - 1] != NULL; n++)
-        args[n] = (char *)words[n - 1];
-    forget();
-    FILE *to_out = open_memstream(&out, &n_out), *to_told = open_memstream(&told, &n_told);
-    int status = cli_main(n, args, to_out, to_told);
-    fclose(to_out);
-    fclose(to_told);
-    return status;
-}
-#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
-#define OK(...)                                                                                    \
-    do {                                                                                           \
-        int status_ = RUN(__VA_ARGS__);                                                            \
-        ck_assert_msg(status_ == EXIT_OK, "%d: %s", status_, told);                                \
-    } while (0)
-
-static void asked(const char *method, const char *request)
-{
-    ck_assert_str_eq(fake_method(fake), method);
-    ck_assert_str_eq(fake_request(fake), request);
-}
-
-static void has(const char *text, const char *part)
-{
-    ck_assert_msg(strstr(text, part) != NULL, "'%s' is not in\n%s", part, text);
-}
 
 /* ---- sandboxes ---- */
 
 static Sandferry__V1__Sandbox sandbox = SANDFERRY__V1__SANDBOX__INIT;
 static Sandferry__V1__VmOptions vm = SANDFERRY__V1__VM_OPTIONS__INIT;
 static Google__Protobuf__Timestamp created = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
-static char *controllers[] = {(char *)"vm", (char *)"scsi", (char *)"container", (char *)"process"};
+static char *controllers[] = {(char *)"vm",   (char *)"scsi",      (char *)"plan9",
+                              (char *)"vpci", (char *)"container", (char *)"process"};
 
 static Sandferry__V1__Sandbox *a_sandbox(void)
 {
@@ -89,7 +31,7 @@ static Sandferry__V1__Sandbox *a_sandbox(void)
     sandbox.state = SANDFERRY__V1__SANDBOX_STATE__SANDBOX_STATE_RUNNING;
     sandbox.vm = &vm;
     sandbox.created_at = &created;
-    sandbox.n_controllers = 4;
+    sandbox.n_controllers = 6;
     sandbox.controllers = controllers;
     return &sandbox;
 }
@@ -100,10 +42,12 @@ START_TEST(create_)
     answer.sandbox = a_sandbox();
     fake_answer(fake, &answer.base);
     OK("create", "web", "--memory", "512M", "-c2", "--image=small", "--cpu-model", "max",
-       "--kernel-args", "quiet", "--label", "a=b=c", "--request-id", "r1");
+       "--kernel-args", "quiet", "--label", "a=b=c", "--request-id", "r1", "--read-only-shares",
+       "--encrypt-scratch");
     asked("CreateSandbox",
           "{\"sandboxId\":\"web\",\"vm\":{\"memoryBytes\":\"536870912\",\"processors\":2,"
-          "\"image\":\"small\",\"cpuModel\":\"max\",\"kernelArguments\":\"quiet\"},"
+          "\"image\":\"small\",\"cpuModel\":\"max\",\"kernelArguments\":\"quiet\","
+          "\"noWritableFileShares\":true,\"enableScratchEncryption\":true},"
           "\"labels\":[{\"key\":\"a\",\"value\":\"b=c\"}],\"requestId\":\"r1\"}");
     ck_assert_str_eq(out, "sandbox 'web' is running\n");
     ck_assert_str_eq(told, "");
@@ -150,7 +94,7 @@ START_TEST(show)
                           "memory      512 MiB\n"
                           "cpus        2\n"
                           "cpu model   default\n"
-                          "controllers vm scsi container process\n");
+                          "controllers vm scsi plan9 vpci container process\n");
 }
 END_TEST
 
@@ -164,6 +108,27 @@ START_TEST(show_tree)
     Sandferry__V1__Pod pod = SANDFERRY__V1__POD__INIT, *pods[] = {&pod};
     Sandferry__V1__Process init = SANDFERRY__V1__PROCESS__INIT, *inits[] = {&init};
 
+    Sandferry__V1__ListSharesResponse shares_ = SANDFERRY__V1__LIST_SHARES_RESPONSE__INIT;
+    Sandferry__V1__Plan9Share share = SANDFERRY__V1__PLAN9_SHARE__INIT, *shared[] = {&share};
+    Sandferry__V1__Plan9Mount mount = SANDFERRY__V1__PLAN9_MOUNT__INIT;
+    Sandferry__V1__ListDevicesResponse devices_ = SANDFERRY__V1__LIST_DEVICES_RESPONSE__INIT;
+    Sandferry__V1__VpciDevice device = SANDFERRY__V1__VPCI_DEVICE__INIT, *plugged[] = {&device};
+    Sandferry__V1__DeviceFound found = SANDFERRY__V1__DEVICE_FOUND__INIT, *finds[] = {&found};
+    char *nodes[] = {(char *)"/dev/nvme0"};
+
+    share.name = (char *)"0";
+    share.host_path = (char *)"/srv";
+    share.mount = &mount;
+    mount.guest_path = (char *)"/m";
+    mount.refs = 1;
+    shares_.n_shares = devices_.n_devices = devices_.n_found = found.n_nodes = 1;
+    shares_.shares = shared;
+    device.model = (char *)"nvme";
+    device.guest_address = (char *)"port0";
+    found.pci_address = (char *)"0000:01:00.0";
+    found.nodes = nodes;
+    devices_.devices = plugged;
+    devices_.found = finds;
     answer.sandbox = a_sandbox();
     pod.pod_id = app.pod_id = (char *)"p";
     app.container_id = init.container_id = (char *)"app";
@@ -176,10 +141,17 @@ START_TEST(show_tree)
     running.processes = inits;
     fake_answer(fake, &answer.base);
     fake_answer(fake, &disks.base);
+    fake_answer(fake, &shares_.base);
+    fake_answer(fake, &devices_.base);
     fake_answer(fake, &list.base);
     fake_answer(fake, &running.base);
     OK("show", "web", "-o", "tree");
     ck_assert_str_eq(out, "sandbox web (running, memory 512 MiB, cpus 2)\n"
+                          "    share 0 /srv (writable, reserved)\n"
+                          "        mount /m (reserved, held 1 times, 0 files open)\n"
+                          "    device nvme (reserved, is unplugged for a save, held 0 times)\n"
+                          "        function 0000:01:00.0 (port0, driver none)\n"
+                          "        node /dev/nvme0\n"
                           "    pod p\n"
                           "        container app (running)\n"
                           "            process init (running, pid 7)\n");
@@ -429,182 +401,6 @@ START_TEST(events)
 }
 END_TEST
 
-/* ---- disks ---- */
-
-START_TEST(disks)
-{
-    Sandferry__V1__AddDiskResponse added = SANDFERRY__V1__ADD_DISK_RESPONSE__INIT;
-    Sandferry__V1__ListDisksResponse list = SANDFERRY__V1__LIST_DISKS_RESPONSE__INIT;
-    Sandferry__V1__ScsiMount mount = SANDFERRY__V1__SCSI_MOUNT__INIT, *mounts[] = {&mount};
-    Sandferry__V1__ScsiDisk disk = SANDFERRY__V1__SCSI_DISK__INIT, other = disk;
-    Sandferry__V1__ScsiDisk *all[] = {&disk, &other};
-    Sandferry__V1__ScsiReservation r = SANDFERRY__V1__SCSI_RESERVATION__INIT, *held[] = {&r};
-
-    disk.slot = r.slot = 67;
-    disk.stage = SANDFERRY__V1__SCSI_DISK_STAGE__SCSI_DISK_STAGE_ATTACHED;
-    disk.host_path = (char *)"/d";
-    disk.n_mounts = 1;
-    disk.mounts = mounts;
-    mount.guest_path = (char *)"/m";
-    other.slot = 68;
-    other.host_path = (char *)"/e";
-    other.read_only = true;
-    r.id = (char *)"guid";
-    added.reservation_id = (char *)"guid";
-    added.guest_path = (char *)"/m";
-    added.disk = &disk;
-    fake_answer(fake, &added.base);
-    OK("disk", "add", "web", "/d", "-r", "--format", "qcow2", "--partition", "1", "-t", "ext4",
-       "--mount-option", "noatime", "--ensure-filesystem", "--block-device");
-    asked("AddDisk", "{\"sandboxId\":\"web\",\"hostPath\":\"/d\",\"readOnly\":true,"
-                     "\"format\":\"FORMAT_QCOW2\",\"partition\":\"1\",\"options\":[\"noatime\"],"
-                     "\"ensureFilesystem\":true,\"filesystem\":\"ext4\",\"blockDevice\":true}");
-    ck_assert_str_eq(out, "reservation guid\nslot        1:3\nguest path  /m\n");
-    ck_assert_int_eq(RUN("disk", "add", "web", "/d", "--format", "tar"), EXIT_USAGE);
-
-    list.n_disks = 2;
-    list.disks = all;
-    list.n_reservations = 1;
-    list.reservations = held;
-    fake_answer(fake, &list.base);
-    OK("disk", "ls", "web");
-    ck_assert_str_eq(out, "SLOT  STAGE     MODE  FORMAT  PART  RESERVATION  GUEST PATH  HOST PATH\n"
-                          "1:3   attached  rw    raw     0     guid         /m          /d\n"
-                          "1:4   reserved  ro    raw     -     -            -           /e\n");
-    OK("disk", "ls", "web");
-    ck_assert_str_eq(out, "sandbox 'web' has no disks\n");
-    OK("disk", "rm", "web", "guid");
-    asked("RemoveDisk", "{\"sandboxId\":\"web\",\"reservationId\":\"guid\"}");
-}
-END_TEST
-
-/* ---- containers ---- */
-
-static Sandferry__V1__Container container = SANDFERRY__V1__CONTAINER__INIT;
-
-static void answer_create_and_start(void)
-{
-    Sandferry__V1__CreateContainerResponse made = SANDFERRY__V1__CREATE_CONTAINER_RESPONSE__INIT;
-    Sandferry__V1__StartContainerResponse started = SANDFERRY__V1__START_CONTAINER_RESPONSE__INIT;
-    sandferry__v1__container__init(&container);
-    container.container_id = (char *)"app";
-    container.pod_id = (char *)"p";
-    container.stage = SANDFERRY__V1__CONTAINER_STAGE__CONTAINER_STAGE_RUNNING;
-    made.container = started.container = &container;
-    fake_answer(fake, &made.base);
-    fake_answer(fake, &started.base);
-}
-
-START_TEST(ctr_create)
-{
-    answer_create_and_start();
-    OK("ctr", "create", "web", "app", "--layer", "/a,format=qcow2,partition=2,fs=ext4,option=x",
-       "-L/b", "--scratch", "/s", "--disk", "/d,dest=/data,ro", "--pod", "p", "--arg", "/bin/sh",
-       "-e", "A=1", "-w", "/w", "--label", "k=v", "--", "-c", "exit");
-    asked("CreateContainer",
-          "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"podId\":\"p\",\"layers\":["
-          "{\"hostPath\":\"/a\",\"readOnly\":true,\"format\":\"FORMAT_QCOW2\",\"partition\":\"2\","
-          "\"options\":[\"x\"],\"filesystem\":\"ext4\"},{\"hostPath\":\"/b\",\"readOnly\":true}],"
-          "\"scratch\":{\"hostPath\":\"/s\",\"ensureFilesystem\":true},"
-          "\"disks\":[{\"disk\":{\"hostPath\":\"/d\",\"readOnly\":true},"
-          "\"destination\":\"/data\"}],\"args\":[\"/bin/sh\",\"-c\",\"exit\"],\"env\":[\"A=1\"],"
-          "\"workingDirectory\":\"/w\",\"labels\":[{\"key\":\"k\",\"value\":\"v\"}]}");
-    ck_assert_str_eq(out, "container 'app' is running\n");
-}
-END_TEST
-
-START_TEST(ctr_create_starts_too)
-{
-    answer_create_and_start();
-    OK("ctr", "create", "web", "app", "-L", "/a", "--start", "--", "/bin/app");
-    asked("StartContainer", "{\"sandboxId\":\"web\",\"containerId\":\"app\"}");
-    ck_assert_uint_eq(fake_n_calls(fake), 2);
-}
-END_TEST
-
-static const struct {
-    const char *words[4];
-    const char *message;
-} wrong[] = {
-    {{"-L", "/a"}, "what is to run in it?"},
-    {{"-L", "/a", "--disk=/d", "x"}, "add ,dest=DIR"},
-    {{"-L", "/a,color=red", "x"}, "'color' after the path is none of"},
-    {{"-L", ",ro", "x"}, "has no path"},
-    {{"-L", "/a", "--spec=/s", "x"}, "--spec already says what to run"},
-};
-
-START_TEST(ctr_create_says_what_is_missing)
-{
-    const char *const *w = wrong[_i].words;
-    ck_assert_int_eq(RUN("ctr", "create", "web", "app", w[0], w[1], w[2], w[2] ? w[3] : NULL),
-                     EXIT_USAGE);
-    has(told, wrong[_i].message);
-    ck_assert_uint_eq(fake_n_calls(fake), 0);
-}
-END_TEST
-
-START_TEST(ctr_start_ls_kill_rm)
-{
-    Sandferry__V1__ListContainersResponse list = SANDFERRY__V1__LIST_CONTAINERS_RESPONSE__INIT;
-    Sandferry__V1__Container *all[] = {&container};
-    Sandferry__V1__StartContainerResponse started = SANDFERRY__V1__START_CONTAINER_RESPONSE__INIT;
-    sandferry__v1__container__init(&container);
-    container.container_id = (char *)"app";
-    container.pod_id = (char *)"p";
-    started.container = &container;
-    fake_answer(fake, &started.base);
-    OK("ctr", "start", "web", "app");
-    list.n_containers = 1;
-    list.containers = all;
-    fake_answer(fake, &list.base);
-    OK("ctr", "ls", "web");
-    ck_assert_str_eq(out, "CONTAINER  STAGE        POD  CREATED\n"
-                          "app        not created  p    -\n");
-    fake_answer(fake, &list.base);
-    OK("ctr", "ls", "web", "-q");
-    ck_assert_str_eq(out, "app\n");
-    OK("ctr", "ls", "web");
-    ck_assert_str_eq(out, "sandbox 'web' has no containers\n");
-    OK("ctr", "kill", "web", "app", "--signal", "KILL");
-    asked("SignalProcess", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"signal\":9}");
-    ck_assert_int_eq(RUN("ctr", "kill", "web", "app", "-s", "BANG"), EXIT_USAGE);
-    OK("ctr", "rm", "web", "app", "--force");
-    asked("DeleteContainer", "{\"sandboxId\":\"web\",\"containerId\":\"app\",\"force\":true}");
-}
-END_TEST
-
-START_TEST(ctr_wait_ends_as_the_container_did)
-{
-    Sandferry__V1__WaitProcessResponse answer = SANDFERRY__V1__WAIT_PROCESS_RESPONSE__INIT;
-    Sandferry__V1__Process process = SANDFERRY__V1__PROCESS__INIT;
-    process.exit_code = 137;
-    answer.process = &process;
-    fake_answer(fake, &answer.base);
-    ck_assert_int_eq(RUN("ctr", "wait", "web", "app"), 137);
-    asked("WaitProcess", "{\"sandboxId\":\"web\",\"containerId\":\"app\"}");
-    fake_fail(fake, SF_NOT_FOUND, "there is no container 'app'");
-    ck_assert_int_eq(RUN("ctr", "wait", "web", "app"), EXIT_WAIT_FAILED);
-    has(told, "there is no container 'app'");
-}
-END_TEST
-
-START_TEST(ctr_logs_passes_bytes_as_they_are)
-{
-    Sandferry__V1__ReadOutputResponse some = SANDFERRY__V1__READ_OUTPUT_RESPONSE__INIT;
-    some.data = (ProtobufCBinaryData){4, (uint8_t *)"a\033b\n"};
-    some.offset = 9;
-    some.lost = 4;
-    fake_answer(fake, &some.base);
-    some.lost = 0;
-    fake_answer(fake, &some.base);
-    OK("ctr", "logs", "web", "app", "-f", "--offset", "5", "--stderr");
-    asked("ReadOutput", "{\"sandboxId\":\"web\",\"containerId\":\"app\","
-                        "\"stream\":\"OUTPUT_STREAM_STDERR\",\"offset\":\"5\",\"follow\":true}");
-    ck_assert_str_eq(out, "a\033b\na\033b\n");
-    ck_assert_str_eq(told, "sandferry: 4 bytes before offset 9 are not held any more\n");
-}
-END_TEST
-
 /* ---- progress ---- */
 
 START_TEST(what_takes_longer_than_a_second_is_told)
@@ -636,13 +432,6 @@ static Suite *cli_suite(void)
     tcase_add_test(cases, check_prints_every_reason);
     tcase_add_test(cases, inspect_and_validate_need_no_daemon);
     tcase_add_test(cases, events);
-    tcase_add_test(cases, disks);
-    tcase_add_test(cases, ctr_create);
-    tcase_add_test(cases, ctr_create_starts_too);
-    tcase_add_loop_test(cases, ctr_create_says_what_is_missing, 0, sizeof(wrong) / sizeof(*wrong));
-    tcase_add_test(cases, ctr_start_ls_kill_rm);
-    tcase_add_test(cases, ctr_wait_ends_as_the_container_did);
-    tcase_add_test(cases, ctr_logs_passes_bytes_as_they_are);
     suite_add_tcase(suite, cases);
 
     TCase *end = tcase_create("ends");

@@ -4,6 +4,9 @@
 
 #include "commands.h"
 
+/* First words that need a second. */
+static const char *const groups[] = {"disk", "share", "device", "ctr", NULL};
+
 static void print_names(const struct option *options, FILE *out)
 {
     for (const struct option *o = options; o != NULL && o->name != NULL; o++)
@@ -37,11 +40,12 @@ static void print_cases(FILE *out)
         print_names((*c)->options, out);
         fputs("\" ;;\n", out);
     }
-    fputs("    'disk') [[ $word == -* ]] || plain=\"", out);
-    print_words("disk", out);
-    fputs("\" ;;\n    'ctr') [[ $word == -* ]] || plain=\"", out);
-    print_words("ctr", out);
-    fputs("\" ;;\n    '') plain=\"", out);
+    for (const char *const *g = groups; *g != NULL; g++) {
+        fprintf(out, "    '%s') [[ $word == -* ]] || plain=\"", *g);
+        print_words(*g, out);
+        fputs("\" ;;\n", out);
+    }
+    fputs("    '') plain=\"", out);
     print_words(NULL, out);
     fputs("\" ;;\n    esac\n", out);
 }
@@ -58,8 +62,9 @@ static int run(struct cli *cli, const void *flags, const struct words *operands)
           "        case \"${COMP_WORDS[i]}\" in\n"
           "        -H | --host | --timeout | --tls-*) ((i++)) ;;\n"
           "        -*) ;;\n"
-          "        disk | ctr) [[ $command ]] && break; command=${COMP_WORDS[i]} ;;\n"
-          "        *) [[ $command && $command != disk && $command != ctr ]] && break\n"
+          "        disk | share | device | ctr)\n"
+          "           [[ $command ]] && break; command=${COMP_WORDS[i]} ;;\n"
+          "        *) [[ $command && ! $command =~ ^(disk|share|device|ctr)$ ]] && break\n"
           "           command=\"${command:+$command }${COMP_WORDS[i]}\"; break ;;\n"
           "        esac\n"
           "    done\n",

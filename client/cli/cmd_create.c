@@ -8,6 +8,7 @@
 struct flags {
     uint64_t memory_bytes, processors;
     const char *image, *cpu_model, *kernel_arguments, *request_id;
+    bool read_only_shares, encrypt_scratch;
     struct words labels;
     unsigned output;
 };
@@ -15,21 +16,25 @@ enum { TABLE, JSON };
 
 /* clang-format off */
 static const struct option options[] = {
-    { "memory",      'm', OPTION_SIZE(struct flags, memory_bytes),      "SIZE",
+    { "memory",            'm', OPTION_SIZE(struct flags, memory_bytes),       "SIZE",
       "guest RAM: 512M, 2G; a multiple of 2M (default: the daemon's)" },
-    { "cpus",        'c', OPTION_NUMBER(struct flags, processors),      "N",
+    { "cpus",              'c', OPTION_NUMBER(struct flags, processors),       "N",
       "virtual processors (default: the daemon's)" },
-    { "image",       0,   OPTION_TEXT(struct flags, image),             "NAME",
+    { "image",             0,   OPTION_TEXT(struct flags, image),              "NAME",
       "guest image: a directory beneath the daemon's image directory" },
-    { "cpu-model",   0,   OPTION_TEXT(struct flags, cpu_model),         "MODEL",
+    { "cpu-model",         0,   OPTION_TEXT(struct flags, cpu_model),          "MODEL",
       "as QEMU names it; 'max' cannot move between different hosts" },
-    { "kernel-args", 0,   OPTION_TEXT(struct flags, kernel_arguments),  "WORDS",
+    { "kernel-args",       0,   OPTION_TEXT(struct flags, kernel_arguments),   "WORDS",
       "added to the guest kernel's command line" },
-    { "label",       'l', OPTION_WORDS(struct flags, labels),           "KEY=VALUE",
+    { "read-only-shares",  0,   OPTION_FLAG(struct flags, read_only_shares),   NULL,
+      "refuse shares that the guest could write to" },
+    { "encrypt-scratch",   0,   OPTION_FLAG(struct flags, encrypt_scratch),    NULL,
+      "encrypt its containers' scratch disks, with keys that never leave the guest" },
+    { "label",             'l', OPTION_WORDS(struct flags, labels),            "KEY=VALUE",
       "your own; repeatable" },
-    { "request-id",  0,   OPTION_TEXT(struct flags, request_id),        "ID",
+    { "request-id",        0,   OPTION_TEXT(struct flags, request_id),         "ID",
       "a repeat with the same ID gets the first answer again" },
-    { "output",      'o', OPTION_CHOICE(struct flags, output),          "table|json",
+    { "output",            'o', OPTION_CHOICE(struct flags, output),           "table|json",
       "how to print it (default: table)" },
     { 0 },
 };
@@ -52,6 +57,8 @@ static bool create(struct cli *cli, const struct flags *f, const char *id, struc
     o.image = f->image;
     o.cpu_model = f->cpu_model;
     o.kernel_arguments = f->kernel_arguments;
+    o.no_writable_file_shares = f->read_only_shares;
+    o.enable_scratch_encryption = f->encrypt_scratch;
     o.request_id = f->request_id;
     o.n_labels = labels.n;
     o.labels = labels.all;

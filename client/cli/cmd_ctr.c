@@ -222,7 +222,7 @@ static int rm(struct cli *cli, const void *flags, const struct words *operands)
 const struct command command_ctr_rm = {
     .name = "ctr rm",
     .operands = "SANDBOX CONTAINER",
-    .summary = "Remove a container, and let go of its disks",
+    .summary = "Remove a container, and let go of what it holds",
     .examples = "  sandferry ctr rm web app --force\n",
     .options = rm_options,
     .flags_size = sizeof(struct rm_flags),

@@ -11,7 +11,7 @@
 
 struct flags {
     const char *pod, *scratch, *spec, *directory;
-    struct words layers, disks, args, env, labels;
+    struct words layers, disks, shares, devices, args, env, labels;
     bool start;
     unsigned output;
 };
@@ -27,6 +27,10 @@ static const struct option options[] = {
       "the disk for what it writes; gets a file system if it has none (default: guest memory)" },
     { "disk",    0,   OPTION_WORDS(struct flags, disks),     "PATH,dest=DIR" DISK_KEYS,
       "a disk besides, mounted at DIR in the container; repeatable" },
+    { "share",   0,   OPTION_WORDS(struct flags, shares),    "PATH,dest=DIR[,KEY..]",
+      "a directory of the daemon's host, or a file, mounted at DIR in the container; repeatable" },
+    { "device",  0,   OPTION_WORDS(struct flags, devices),   "DEVICE[,PROPERTY=VALUE..]",
+      "a PCI function: an address of the daemon's host, or a model of QEMU's; repeatable" },
     { "pod",     0,   OPTION_TEXT(struct flags, pod),        "POD",
       "the pod it is in (default: one of its own)" },
     { "arg",     'a', OPTION_WORDS(struct flags, args),      "ARG",
@@ -52,7 +56,11 @@ struct parts {
     struct disk_word *layers, *disks, scratch;
     const struct sandferry_disk_spec **all_layers;
     struct sandferry_disk_mount *all_disks;
-    size_t n_layers, n_disks; /* parsed */
+    struct share_word *shares;
+    struct sandferry_share_mount *all_shares;
+    struct device_word *devices;
+    const struct sandferry_device_spec **all_devices;
+    size_t n_layers, n_disks, n_shares, n_devices; /* parsed */
     struct words args;
     struct labels labels;
     struct sf_bytes spec;
@@ -64,7 +72,15 @@ static void parts_done(struct parts *p)
         disk_word_done(&p->layers[i]);
     for (size_t i = 0; i < p->n_disks; i++)
         disk_word_done(&p->disks[i]);
+    for (size_t i = 0; i < p->n_shares; i++)
+        share_word_done(&p->shares[i]);
+    for (size_t i = 0; i < p->n_devices; i++)
+        device_word_done(&p->devices[i]);
     disk_word_done(&p->scratch);
+    free(p->shares);
+    free(p->all_shares);
+    free(p->devices);
+    free(p->all_devices);
     free(p->layers);
     free(p->disks);
     free(p->all_layers);
@@ -108,6 +124,40 @@ static bool parse_disks(struct parts *p, const struct words *words, struct sf_er
     return true;
 }
 
+static bool parse_shares(struct parts *p, const struct words *words, struct sf_error **err)
+{
+    p->shares = calloc(words->n + 1, sizeof(*p->shares));
+    p->all_shares = calloc(words->n + 1, sizeof(*p->all_shares));
+    if (p->shares == NULL || p->all_shares == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "out of memory");
+    while (p->n_shares < words->n) {
+        size_t i = p->n_shares++;
+        if (!share_word_parse(&p->shares[i], words->all[i], err))
+            return sf_fail_in(err, "--share");
+        if (p->shares[i].destination == NULL)
+            return sf_fail(err, SF_INVALID_ARGUMENT,
+                           "--share '%s' does not say where: add ,dest=DIR", words->all[i]);
+        p->all_shares[i] =
+            (struct sandferry_share_mount){&p->shares[i].spec, p->shares[i].destination};
+    }
+    return true;
+}
+
+static bool parse_devices(struct parts *p, const struct words *words, struct sf_error **err)
+{
+    p->devices = calloc(words->n + 1, sizeof(*p->devices));
+    p->all_devices = calloc(words->n + 1, sizeof(*p->all_devices));
+    if (p->devices == NULL || p->all_devices == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "out of memory");
+    while (p->n_devices < words->n) {
+        size_t i = p->n_devices++;
+        if (!device_word_parse(&p->devices[i], words->all[i], err))
+            return sf_fail_in(err, "--device");
+        p->all_devices[i] = &p->devices[i].spec;
+    }
+    return true;
+}
+
 static bool parse_scratch(struct parts *p, const char *word, struct sf_error **err)
 {
     if (word == NULL)
@@ -143,6 +193,7 @@ static bool parts_parse(struct parts *p, const struct flags *f, const struct wor
     if (f->layers.n == 0)
         return sf_fail(err, SF_INVALID_ARGUMENT, "'ctr create' needs --layer, at least one");
     return parse_layers(p, &f->layers, err) && parse_disks(p, &f->disks, err) &&
+           parse_shares(p, &f->shares, err) && parse_devices(p, &f->devices, err) &&
            parse_scratch(p, f->scratch, err) && collect_args(p, f, operands, err) &&
            labels_parse(&p->labels, &f->labels, err);
 }
@@ -165,6 +216,10 @@ static void fill(struct sandferry_container_options *o, const struct parts *p,
     o->scratch = f->scratch != NULL ? &p->scratch.spec : NULL;
     o->n_disks = p->n_disks;
     o->disks = p->all_disks;
+    o->n_shares = p->n_shares;
+    o->shares = p->all_shares;
+    o->n_devices = p->n_devices;
+    o->devices = p->all_devices;
     o->spec = (const char *)p->spec.data;
     o->n_args = p->args.n;
     o->args = p->args.all;
@@ -220,12 +275,20 @@ const struct command command_ctr_create = {
     .summary = "Make a container in a running sandbox",
     .about =
         "Paths are on the daemon's host, absolute, beneath a directory that the daemon allows.\n"
-        "After a path may come, each behind a comma: format=raw|qcow2|vpc|vhdx, partition=N,\n"
-        "fs=TYPE, option=MOUNT-OPTION (repeatable), ro, and for --disk dest=DIR.",
+        "After a disk's path may come, each behind a comma: format=raw|qcow2|vpc|vhdx,\n"
+        "partition=N, fs=TYPE, option=MOUNT-OPTION (repeatable), encrypted, ro, and for --disk\n"
+        "dest=DIR. After a share's: only=NAME (repeatable; nothing else can be seen), ro.\n\n"
+        "A device is an address (0000:3b:00.0, or 0000:3b:00.0/2 for its virtual function 2), or "
+        "a\n"
+        "model with its properties (nvme,serial=a1). Its nodes (/dev/nvme0) are the container's, "
+        "at\n"
+        "the same paths. One without any has its resources beneath /sys/bus/pci/devices, writable.",
     .examples =
         "  sandferry ctr create web app --layer /disks/app.squashfs --start -- /bin/app\n"
         "  sandferry ctr create web db --layer /disks/db.qcow2,format=qcow2,partition=1 \\\n"
-        "      --scratch /disks/db-scratch.img --env MODE=fast -- /bin/db\n",
+        "      --scratch /disks/db-scratch.img --env MODE=fast -- /bin/db\n"
+        "  sandferry ctr create web log --layer /disks/app.squashfs --device nvme \\\n"
+        "      --share /srv/log,dest=/log --share /etc/a,dest=/etc/a,ro -- /bin/log\n",
     .options = options,
     .flags_size = sizeof(struct flags),
     .operands_min = 2,

@@ -4,6 +4,7 @@
 #include "output.h"
 #include "parts.h"
 #include "progress.h"
+#include "reservation.h"
 #include "values.h"
 
 enum { TABLE, JSON };
@@ -11,9 +12,9 @@ enum { TABLE, JSON };
 /* ---- disk add ---- */
 
 struct add_flags {
-    bool read_only, ensure_filesystem, block_device;
+    bool read_only, ensure_filesystem, block_device, encrypted;
     uint64_t partition;
-    const char *filesystem, *format;
+    const char *filesystem, *format, *type;
     struct words mount_options;
     unsigned output;
 };
@@ -24,6 +25,8 @@ static const struct option add_options[] = {
       "the VM cannot write to it" },
     { "format",            0,   OPTION_TEXT(struct add_flags, format),            "FORMAT",
       "how the file is laid out: raw, qcow2, vpc, vhdx (default: raw)" },
+    { "type",              0,   OPTION_TEXT(struct add_flags, type),              "TYPE",
+      "file or block: refuse PATH if it is anything else (default: as found)" },
     { "partition",         0,   OPTION_NUMBER(struct add_flags, partition),       "N",
       "mount this one, counted from 1 (default: the whole disk)" },
     { "filesystem",        't', OPTION_TEXT(struct add_flags, filesystem),        "TYPE",
@@ -32,6 +35,8 @@ static const struct option add_options[] = {
       "for the mount in the guest; repeatable" },
     { "ensure-filesystem", 0,   OPTION_FLAG(struct add_flags, ensure_filesystem), NULL,
       "make a file system if there is none" },
+    { "encrypted",         0,   OPTION_FLAG(struct add_flags, encrypted),         NULL,
+      "with a key that never leaves the guest's memory; what the disk had is gone" },
     { "block-device",      0,   OPTION_FLAG(struct add_flags, block_device),      NULL,
       "do not mount it: the guest uses the device" },
     { "output",            'o', OPTION_CHOICE(struct add_flags, output),          "table|json",
@@ -43,7 +48,9 @@ static const struct option add_options[] = {
 static bool make_spec(const struct add_flags *f, const char *path, struct sandferry_disk_spec *ret,
                       struct sf_error **err)
 {
-    unsigned format = 0;
+    unsigned format = 0, type = 0;
+    if (f->type != NULL && !parse_choice(f->type, "file|block", &type, err))
+        return sf_fail_in(err, "--type");
     if (f->format != NULL && !parse_choice(f->format, DISK_FORMATS, &format, err))
         return sf_fail_in(err, "--format");
     *ret = (struct sandferry_disk_spec)SANDFERRY_DISK_SPEC_INIT;
@@ -51,12 +58,15 @@ static bool make_spec(const struct add_flags *f, const char *path, struct sandfe
     ret->read_only = f->read_only;
     if (f->format != NULL)
         ret->format = (enum sandferry_disk_format)(format + SANDFERRY_FORMAT_RAW);
+    if (f->type != NULL)
+        ret->type = (enum sandferry_disk_type)(type + SANDFERRY_DISK_FILE);
     ret->partition = f->partition;
     ret->n_mount_options = f->mount_options.n;
     ret->mount_options = f->mount_options.all;
     ret->ensure_filesystem = f->ensure_filesystem;
     ret->filesystem = f->filesystem;
     ret->block_device = f->block_device;
+    ret->encrypted = f->encrypted;
     return true;
 }
 
@@ -93,7 +103,8 @@ const struct command command_disk_add = {
     .summary = "Attach a disk to a running sandbox, and mount it in the guest",
     .about = "PATH is on the daemon's host, absolute, beneath a directory that the daemon allows.\n"
              "Prints the reservation that 'sandferry disk rm' takes, and where the guest has it.",
-    .examples = "  sandferry disk add web /disks/data.img --ensure-filesystem -t ext4\n",
+    .examples = "  sandferry disk add web /disks/data.img --ensure-filesystem -t ext4\n"
+                "  sandferry disk add web /disks/secret.qcow2 --format qcow2 --encrypted -t xfs\n",
     .options = add_options,
     .flags_size = sizeof(struct add_flags),
     .operands_min = 2,
@@ -105,18 +116,8 @@ const struct command command_disk_add = {
 
 static int rm(struct cli *cli, const void *flags, const struct words *operands)
 {
-    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
-    SF_CLEANUP(progress_end) struct progress progress = {0};
-
     (void)flags;
-    progress_begin(&progress, cli, "letting go of '%s'", operands->all[1]);
-    bool ok = cli_connect(cli, &err) &&
-              sandferry_disk_remove(cli->client, operands->all[0], operands->all[1], NULL, &err);
-    progress_end(&progress);
-    if (!ok)
-        return cli_fail(cli, err);
-    fprintf(cli->out, "reservation '%s' is let go of\n", operands->all[1]);
-    return EXIT_OK;
+    return reservation_rm(cli, operands, sandferry_disk_remove);
 }
 
 const struct command command_disk_rm = {
@@ -167,14 +168,15 @@ static void add_row(struct table *t, const struct sandferry_disk *d,
     else
         table_add(t, "-");
     table_add(t, "%s", r != NULL ? r->id : "-");
+    table_add(t, "%s", r != NULL ? r->holder : "-");
     table_add(t, "%s", m != NULL ? m->guest_path : "-");
     table_add(t, "%s", d->host_path);
 }
 
 static void print_disks(struct cli *cli, const char *sandbox, const struct sandferry_disks *list)
 {
-    static const char *const heads[] = {"SLOT",        "STAGE",      "MODE",      "FORMAT", "PART",
-                                        "RESERVATION", "GUEST PATH", "HOST PATH", NULL};
+    static const char *const heads[] = {"SLOT",        "STAGE",  "MODE",       "FORMAT",    "PART",
+                                        "RESERVATION", "HOLDER", "GUEST PATH", "HOST PATH", NULL};
     SF_CLEANUP(table_done) struct table t = {0};
 
     if (list->n == 0) {
@@ -216,6 +218,7 @@ const struct command command_disk_ls = {
     .name = "disk ls",
     .operands = "SANDBOX",
     .summary = "List the disks of a sandbox, and who holds them",
+    .about = "A line for each reservation; HOLDER is '-' for what 'sandferry disk add' has added.",
     .examples = "  sandferry disk ls web\n",
     .options = ls_options,
     .flags_size = sizeof(struct ls_flags),

@@ -91,10 +91,15 @@ const struct command command_restore = {
         "FILE is what 'sandferry save' wrote; '-' is standard input. Prints how long each step\n"
         "took, and for how long the guest stood still (right if both hosts' clocks agree).\n"
         "After a failure nothing of the attempt is left, and FILE can be used again.\n\n"
-        "A patch of scsi names a reservation id, a slot (0:3), a host path, or a path prefix\n"
-        "that ends in '/'; its value is a path on this host.",
+        "A patch of scsi names a disk by a reservation id, its slot (0:3), its host path, or a\n"
+        "path prefix that ends in '/'; one of plan9 a share by a reservation id, its name (2), "
+        "its\n"
+        "host path or a prefix; the value is a path on this host. One of vpci names a device by a\n"
+        "reservation id, its id or its host address; the value is an address of this host.",
     .examples = "  sandferry restore web.snapshot\n"
                 "  sandferry restore web.snapshot --id web2 --patch scsi:/old/disks/=/new/disks/\n"
+                "  sandferry restore web.snapshot -p plan9:/srv/log=/mnt/log \\\n"
+                "      -p vpci:0000:3b:00.0=0000:5e:00.0\n"
                 "  sandferry restore web.snapshot --hold && sandferry resume web\n",
     .options = options,
     .flags_size = sizeof(struct flags),

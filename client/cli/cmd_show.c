@@ -11,7 +11,7 @@ enum { TABLE, JSON, TREE };
 /* clang-format off */
 static const struct option options[] = {
     { "output", 'o', OPTION_CHOICE(struct flags, output), "table|json|tree",
-      "how to print it (default: table); tree adds disks, containers and processes" },
+      "how to print it (default: table); tree adds disks, shares, devices, containers and processes" },
     { 0 },
 };
 /* clang-format on */
@@ -89,6 +89,45 @@ static bool print_disks(struct cli *cli, const char *id, struct sf_error **err)
     return true;
 }
 
+static bool print_shares(struct cli *cli, const char *id, struct sf_error **err)
+{
+    struct sandferry_shares *shares;
+    if (!sandferry_share_list(cli->client, id, NULL, &shares, err))
+        return false;
+    for (size_t i = 0; i < shares->n; i++) {
+        const struct sandferry_share *s = shares->all[i];
+        print_line(cli, 1, "share %s %s (%s%s, %s)", s->name, s->host_path,
+                   s->read_only ? "read-only" : "writable", s->restricted ? ", restricted" : "",
+                   sandferry_share_stage_name(s->stage));
+        if (*s->guest_path != '\0')
+            print_line(cli, 2, "mount %s (%s, held %u times, %zu files open)", s->guest_path,
+                       sandferry_share_mount_stage_name(s->mount_stage), s->refs, s->n_open);
+    }
+    sandferry_shares_free(shares);
+    return true;
+}
+
+static bool print_devices(struct cli *cli, const char *id, struct sf_error **err)
+{
+    struct sandferry_devices *devices;
+    if (!sandferry_device_list(cli->client, id, NULL, &devices, err))
+        return false;
+    for (size_t i = 0; i < devices->n; i++) {
+        const struct sandferry_device *d = devices->all[i];
+        print_line(cli, 1, "device %s (%s, %s, held %u times)",
+                   *d->model != '\0' ? d->model : d->host_address,
+                   sandferry_device_stage_name(d->stage),
+                   d->travels ? "travels" : "is unplugged for a save", d->refs);
+        if (*d->pci_address != '\0')
+            print_line(cli, 2, "function %s (%s, driver %s)", d->pci_address, d->port,
+                       *d->driver != '\0' ? d->driver : "none");
+        for (size_t n = 0; n < d->n_nodes; n++)
+            print_line(cli, 2, "node %s", d->nodes[n]);
+    }
+    sandferry_devices_free(devices);
+    return true;
+}
+
 static void print_processes_of(struct cli *cli, const char *container,
                                const struct sandferry_processes *processes)
 {
@@ -130,6 +169,8 @@ static bool print_tree(struct cli *cli, const struct sandferry_sandbox *s, struc
     print_line(cli, 0, "sandbox %s (%s, memory %s, cpus %s)", s->id, sandferry_state_name(s->state),
                memory_text(s->memory_bytes, memory), cpus_text(s->processors, cpus));
     bool ok = (!has_controller(s, "scsi") || print_disks(cli, s->id, err)) &&
+              (!has_controller(s, "plan9") || print_shares(cli, s->id, err)) &&
+              (!has_controller(s, "vpci") || print_devices(cli, s->id, err)) &&
               (!has_controller(s, "container") ||
                sandferry_container_list(cli->client, s->id, NULL, &containers, err)) &&
               (!has_controller(s, "process") ||

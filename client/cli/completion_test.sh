@@ -16,6 +16,8 @@ offers() {
 }
 offers "sandferry re" restore resume
 offers "sandferry -H unix:/x disk " add rm ls
+offers "sandferry share " add rm ls
+offers "sandferry device add web nvme --prop" --property
 offers "sandferry --timeout 3 ctr k" kill
 offers "sandferry save web --a" --after
 offers "sandferry ctr create web app --sc" --scratch

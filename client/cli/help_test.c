@@ -125,6 +125,10 @@ START_TEST(group_help)
 {
     ck_assert_int_eq(RUN("disk", "--help"), EXIT_OK);
     same_as_golden("help-disk");
+    ck_assert_int_eq(RUN("share", "--help"), EXIT_OK);
+    same_as_golden("help-share");
+    ck_assert_int_eq(RUN("help", "device"), EXIT_OK);
+    same_as_golden("help-device");
     ck_assert_int_eq(RUN("help", "ctr"), EXIT_OK);
     same_as_golden("help-ctr");
 }
@@ -156,6 +160,8 @@ static const struct {
     {{"elephant"}, "there is no command 'elephant'\n'sandferry --help' tells"},
     {{"shwo"}, "did you mean 'show'?"},
     {{"disk"}, "'disk' needs a command after it"},
+    {{"device"}, "'device' needs a command after it"},
+    {{"share", "lss"}, "did you mean 'share ls'?"},
     {{"ctr", "craete"}, "did you mean 'ctr create'?"},
     {{"show"}, "'show' needs SANDBOX\n'sandferry show --help' tells"},
     {{"show", "a", "b"}, "'b' is one argument too many for 'show'"},

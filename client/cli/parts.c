@@ -86,10 +86,53 @@ void patches_done(struct patches *p)
     free(p->all);
 }
 
+/* ---- words with keys: "NAME[,key=value..][,key..]" ---- */
+
+struct word_key {
+    const char *key; /* NULL ends the table */
+    bool has_value;
+    bool (*set)(void *word, const char *value, struct sf_error **err);
+};
+
+static bool unknown_key(const char *part, const struct word_key *keys, struct sf_error **err)
+{
+    SF_CLEANUP(sf_text_done) struct sf_text list = {0};
+    for (size_t i = 0; keys[i].key != NULL; i++)
+        sf_text_add(&list, "%s%s%s", i > 0 ? ", " : "", keys[i].key, keys[i].has_value ? "=" : "");
+    return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' after the path is none of %s", part,
+                   list.data != NULL ? list.data : "?");
+}
+
+static bool set_key(void *word, char *part, const struct word_key *keys, struct sf_error **err)
+{
+    char *value = strchr(part, '=');
+    if (value != NULL)
+        *value++ = '\0';
+    for (size_t i = 0; keys[i].key != NULL; i++)
+        if (strcmp(keys[i].key, part) == 0 && keys[i].has_value == (value != NULL))
+            return keys[i].set(word, value, err) || sf_fail_in(err, "'%s'", part);
+    return unknown_key(part, keys, err);
+}
+
+/* @text is cut into pieces; *ret_path is the first. */
+static bool word_parse(void *word, char *text, const struct word_key *keys, const char **ret_path,
+                       struct sf_error **err)
+{
+    char *rest = text;
+    *ret_path = strsep(&rest, ",");
+    if (**ret_path == '\0')
+        return sf_fail(err, SF_INVALID_ARGUMENT, "it has no path");
+    while (rest != NULL)
+        if (!set_key(word, strsep(&rest, ","), keys, err))
+            return false;
+    return true;
+}
+
 /* ---- disks ---- */
 
-static bool set_format(struct disk_word *d, const char *value, struct sf_error **err)
+static bool set_format(void *word, const char *value, struct sf_error **err)
 {
+    struct disk_word *d = word;
     unsigned choice;
     if (!parse_choice(value, DISK_FORMATS, &choice, err))
         return false;
@@ -97,65 +140,58 @@ static bool set_format(struct disk_word *d, const char *value, struct sf_error *
     return true;
 }
 
-static bool set_partition(struct disk_word *d, const char *value, struct sf_error **err)
+static bool set_partition(void *word, const char *value, struct sf_error **err)
 {
-    return parse_number(value, UINT64_MAX, &d->spec.partition, err);
+    return parse_number(value, UINT64_MAX, &((struct disk_word *)word)->spec.partition, err);
 }
 
-static bool set_filesystem(struct disk_word *d, const char *value, struct sf_error **err)
+static bool set_filesystem(void *word, const char *value, struct sf_error **err)
 {
     (void)err;
-    d->spec.filesystem = value;
+    ((struct disk_word *)word)->spec.filesystem = value;
     return true;
 }
 
-static bool set_option(struct disk_word *d, const char *value, struct sf_error **err)
+static bool set_option(void *word, const char *value, struct sf_error **err)
 {
-    return words_add(&d->options, value, err);
+    return words_add(&((struct disk_word *)word)->options, value, err);
 }
 
-static bool set_destination(struct disk_word *d, const char *value, struct sf_error **err)
+static bool set_destination(void *word, const char *value, struct sf_error **err)
 {
     (void)err;
-    d->destination = value;
+    ((struct disk_word *)word)->destination = value;
     return true;
 }
 
-static bool set_read_only(struct disk_word *d, const char *value, struct sf_error **err)
+static bool set_encrypted(void *word, const char *value, struct sf_error **err)
 {
     (void)err;
     (void)value;
-    d->spec.read_only = true;
+    ((struct disk_word *)word)->spec.encrypted = true;
+    return true;
+}
+
+static bool set_read_only(void *word, const char *value, struct sf_error **err)
+{
+    (void)err;
+    (void)value;
+    ((struct disk_word *)word)->spec.read_only = true;
     return true;
 }
 
 /* clang-format off */
-static const struct {
-    const char *key;
-    bool has_value;
-    bool (*set)(struct disk_word *d, const char *value, struct sf_error **err);
-} keys[] = {
+static const struct word_key disk_keys[] = {
     { "format",    true,  set_format      },
     { "partition", true,  set_partition   },
     { "fs",        true,  set_filesystem  },
     { "option",    true,  set_option      },
     { "dest",      true,  set_destination },
+    { "encrypted", false, set_encrypted   },
     { "ro",        false, set_read_only   },
+    { 0 },
 };
 /* clang-format on */
-
-static bool set_key(struct disk_word *d, char *part, struct sf_error **err)
-{
-    char *value = strchr(part, '=');
-    if (value != NULL)
-        *value++ = '\0';
-    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
-        if (strcmp(keys[i].key, part) == 0 && keys[i].has_value == (value != NULL))
-            return keys[i].set(d, value, err) || sf_fail_in(err, "'%s'", part);
-    return sf_fail(err, SF_INVALID_ARGUMENT,
-                   "'%s' after the path is none of format=, partition=, fs=, option=, dest=, ro",
-                   part);
-}
 
 bool disk_word_parse(struct disk_word *ret, const char *word, struct sf_error **err)
 {
@@ -163,14 +199,8 @@ bool disk_word_parse(struct disk_word *ret, const char *word, struct sf_error **
     ret->text = strdup(word);
     if (ret->text == NULL)
         return no_memory(err);
-
-    char *rest = ret->text;
-    ret->spec.host_path = strsep(&rest, ",");
-    if (*ret->spec.host_path == '\0')
-        return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' has no path", word);
-    while (rest != NULL)
-        if (!set_key(ret, strsep(&rest, ","), err))
-            return sf_fail_in(err, "disk '%s'", word);
+    if (!word_parse(ret, ret->text, disk_keys, &ret->spec.host_path, err))
+        return sf_fail_in(err, "disk '%s'", word);
     ret->spec.n_mount_options = ret->options.n;
     ret->spec.mount_options = ret->options.all;
     return true;
@@ -179,6 +209,117 @@ bool disk_word_parse(struct disk_word *ret, const char *word, struct sf_error **
 void disk_word_done(struct disk_word *d)
 {
     words_done(&d->options);
+    free(d->text);
+    d->text = NULL;
+}
+
+/* ---- shares ---- */
+
+static bool set_share_destination(void *word, const char *value, struct sf_error **err)
+{
+    (void)err;
+    ((struct share_word *)word)->destination = value;
+    return true;
+}
+
+static bool set_share_name(void *word, const char *value, struct sf_error **err)
+{
+    struct share_word *s = word;
+    s->spec.restricted = true;
+    return words_add(&s->names, value, err);
+}
+
+static bool set_share_read_only(void *word, const char *value, struct sf_error **err)
+{
+    (void)err;
+    (void)value;
+    ((struct share_word *)word)->spec.read_only = true;
+    return true;
+}
+
+/* clang-format off */
+static const struct word_key share_keys[] = {
+    { "dest", true,  set_share_destination },
+    { "only", true,  set_share_name        },
+    { "ro",   false, set_share_read_only   },
+    { 0 },
+};
+/* clang-format on */
+
+bool share_word_parse(struct share_word *ret, const char *word, struct sf_error **err)
+{
+    ret->spec = (struct sandferry_share_spec)SANDFERRY_SHARE_SPEC_INIT;
+    ret->text = strdup(word);
+    if (ret->text == NULL)
+        return no_memory(err);
+    if (!word_parse(ret, ret->text, share_keys, &ret->spec.host_path, err))
+        return sf_fail_in(err, "share '%s'", word);
+    ret->spec.n_allowed_names = ret->names.n;
+    ret->spec.allowed_names = ret->names.all;
+    return true;
+}
+
+void share_word_done(struct share_word *s)
+{
+    words_done(&s->names);
+    free(s->text);
+    s->text = NULL;
+}
+
+/* ---- devices ---- */
+
+/* An address has a colon in it, and may have the number of a virtual function behind it. */
+static bool set_device(struct sandferry_device_spec *spec, char *name, struct sf_error **err)
+{
+    char *slash = strchr(name, '/');
+    uint64_t number = 0;
+
+    if (*name == '\0')
+        return sf_fail(err, SF_INVALID_ARGUMENT, "it has no address or model");
+    if (strchr(name, ':') == NULL) {
+        spec->model = name;
+        return true;
+    }
+    spec->host_address = name;
+    if (slash == NULL)
+        return true;
+    *slash = '\0';
+    if (!parse_number(slash + 1, UINT16_MAX, &number, err))
+        return sf_fail_in(err, "virtual function");
+    spec->virtual_function = (uint32_t)number;
+    return true;
+}
+
+static bool set_property(struct device_word *d, const char *part, struct sf_error **err)
+{
+    const char *equals = strchr(part, '=');
+    if (d->spec.host_address != NULL)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s': only models have properties", part);
+    if (equals == NULL || equals == part)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' is not PROPERTY=VALUE", part);
+    return words_add(&d->properties, part, err);
+}
+
+bool device_word_parse(struct device_word *ret, const char *word, struct sf_error **err)
+{
+    ret->spec = (struct sandferry_device_spec)SANDFERRY_DEVICE_SPEC_INIT;
+    char *rest = ret->text = strdup(word);
+    if (ret->text == NULL)
+        return no_memory(err);
+
+    if (!set_device(&ret->spec, strsep(&rest, ","), err))
+        return sf_fail_in(err, "device '%s'", word);
+    while (rest != NULL)
+        if (!set_property(ret, strsep(&rest, ","), err))
+            return sf_fail_in(err, "device '%s'", word);
+    ret->spec.n_properties = ret->properties.n;
+    ret->spec.properties = ret->properties.all;
+    return true;
+}
+
+void device_word_done(struct device_word *d)
+{
+    words_done(&d->properties);
     free(d->text);
     d->text = NULL;
 }

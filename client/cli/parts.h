@@ -25,7 +25,9 @@ struct patches {
 bool patches_parse(struct patches *ret, const struct words *words, struct sf_error **err);
 void patches_done(struct patches *p);
 
-/* "PATH[,format=..][,partition=N][,fs=..][,option=..][,dest=..][,ro]" */
+/* What a container is to have, a word each. */
+
+/* "PATH[,format=..][,partition=N][,fs=..][,option=..][,dest=..][,encrypted][,ro]" */
 struct disk_word {
     struct sandferry_disk_spec spec;
     const char *destination; /* NULL: none was given */
@@ -34,6 +36,25 @@ struct disk_word {
 };
 bool disk_word_parse(struct disk_word *ret, const char *word, struct sf_error **err);
 void disk_word_done(struct disk_word *d);
+
+/* "PATH,dest=..[,only=NAME..][,ro]" */
+struct share_word {
+    struct sandferry_share_spec spec;
+    const char *destination; /* NULL: none was given */
+    struct words names;
+    char *text;
+};
+bool share_word_parse(struct share_word *ret, const char *word, struct sf_error **err);
+void share_word_done(struct share_word *s);
+
+/* "ADDRESS[/N]" or "MODEL[,PROPERTY=VALUE..]" */
+struct device_word {
+    struct sandferry_device_spec spec;
+    struct words properties;
+    char *text;
+};
+bool device_word_parse(struct device_word *ret, const char *word, struct sf_error **err);
+void device_word_done(struct device_word *d);
 
 #define DISK_FORMATS "raw|qcow2|vpc|vhdx"
 

@@ -174,13 +174,13 @@ bool container_add_label(struct container *c, const char *key, const char *value
     return true;
 }
 
-bool container_add_disk(struct container *c, const char *reservation_id)
+bool held_add(struct held *held, const char *reservation_id)
 {
-    if (c->n_disks == DISKS_MAX)
+    if (held->n == HELD_MAX)
         return false;
-    size_t at = c->n_disks++;
-    for (; at > 0 && strcmp(c->disks[at - 1], reservation_id) > 0; at--)
-        memcpy(c->disks[at], c->disks[at - 1], SF_GUID_SIZE);
-    snprintf(c->disks[at], SF_GUID_SIZE, "%s", reservation_id);
+    size_t at = held->n++;
+    for (; at > 0 && strcmp(held->ids[at - 1], reservation_id) > 0; at--)
+        memcpy(held->ids[at], held->ids[at - 1], SF_GUID_SIZE);
+    snprintf(held->ids[at], SF_GUID_SIZE, "%s", reservation_id);
     return true;
 }

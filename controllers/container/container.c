@@ -85,43 +85,15 @@ static bool do_import(struct sf_controller *c, const struct sf_bytes *section, u
     return containers_from_section(containers_of(c), section, err);
 }
 
-/* The disks are the container's again: nobody else may remove them. */
-static bool hold(const struct sf_disks_offer *disks, struct sf_controller *owner, const char *id,
-                 const char *container_id, struct sf_error **err)
-{
-    char holder[96];
-
-    if (id[0] == '\0')
-        return true;
-    snprintf(holder, sizeof(holder), "container '%s'", container_id);
-    return disks->hold(owner, id, holder, err);
-}
-
-static bool hold_disks(struct sf_controller *c, struct sf_error **err)
-{
-    const struct containers *all = containers_of(c);
-    struct sf_controller *owner;
-    const struct sf_disks_offer *disks = sf_sandbox_offer(c->sandbox, SF_DISKS_OFFER, &owner);
-
-    if (disks == NULL)
-        return sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_DISKS_OFFER);
-    for (size_t i = 0; i < all->n; i++) {
-        const struct container *container = all->list[i];
-        const char *id = container->container_id;
-        bool ok = hold(disks, owner, container->scratch.reservation_id, id, err);
-        for (size_t k = 0; ok && k < container->n_layers; k++)
-            ok = hold(disks, owner, container->layers[k].reservation_id, id, err);
-        for (size_t k = 0; ok && k < container->n_disks; k++)
-            ok = hold(disks, owner, container->disks[k], id, err);
-        if (!ok)
-            return sf_fail_in(err, "container '%s'", id);
-    }
-    return true;
-}
-
 static bool do_prepare(struct sf_controller *c, struct sf_error **err)
 {
-    return listen_to_exits(c, err) && hold_disks(c, err);
+    struct containers *all = containers_of(c);
+    bool ok = listen_to_exits(c, err);
+
+    for (size_t i = 0; ok && i < all->n; i++)
+        if (!hold_again(all, all->list[i], err))
+            return sf_fail_in(err, "container '%s'", all->list[i]->container_id);
+    return ok;
 }
 
 static void do_abandon(struct sf_controller *c)

@@ -19,7 +19,7 @@
 #define CONTAINER_SECTION_VERSION 1
 #define CONTAINERS_MAX            1024
 #define LAYERS_MAX                64
-#define DISKS_MAX                 64 /* of one container, besides its layers */
+#define HELD_MAX                  64 /* of one container: disks, shares, devices, each */
 #define LABELS_MAX                64
 #define LAYER_PATH_SIZE           512
 
@@ -53,6 +53,14 @@ struct layer {
     char guest_path[LAYER_PATH_SIZE];
 };
 
+/* What a container holds besides its layers. */
+enum held_kind { HELD_DISKS, HELD_SHARES, HELD_DEVICES, HELD_KINDS };
+
+struct held {
+    char ids[HELD_MAX][SF_GUID_SIZE]; /* reservations, sorted */
+    size_t n;
+};
+
 struct label {
     char *key, *value; /* owned */
 };
@@ -65,8 +73,7 @@ struct container {
     struct layer scratch; /* reservation_id "": in guest memory */
     bool combined;        /* the guest has made it, or may have: it is to be asked to delete it */
     char rootfs_path[LAYER_PATH_SIZE];
-    char disks[DISKS_MAX][SF_GUID_SIZE]; /* reservations besides the layers, sorted */
-    size_t n_disks;
+    struct held held[HELD_KINDS];
     char *spec;                      /* owned: OCI runtime spec, JSON */
     struct label labels[LABELS_MAX]; /* sorted by key */
     size_t n_labels;
@@ -94,7 +101,7 @@ struct container *container_add(struct containers *c, const char *container_id, 
 void container_remove(struct containers *c, struct container *container);
 void containers_empty(struct containers *c);
 bool container_add_label(struct container *c, const char *key, const char *value);
-bool container_add_disk(struct container *c, const char *reservation_id);
+bool held_add(struct held *held, const char *reservation_id); /* false: it is full */
 
 /* ---- create.c: everything that a container needs, and the way back ---- */
 
@@ -104,10 +111,19 @@ struct wanted_disk {
     const char *destination; /* of a disk besides the layers */
 };
 
+struct wanted_share {
+    struct sf_share_request request;
+    const char *destination;
+};
+
 struct wanted_container {
     const char *container_id, *pod_id;
     const struct wanted_disk *layers, *scratch, *disks; /* scratch NULL: none */
     size_t n_layers, n_disks;
+    const struct wanted_share *shares;
+    size_t n_shares;
+    const struct sf_device_request *devices;
+    size_t n_devices;
     const char *spec; /* "": made from what follows */
     char *const *args, *const *env;
     size_t n_args, n_env;
@@ -121,14 +137,33 @@ bool container_create(struct containers *c, const struct wanted_container *wante
 bool container_start(struct containers *c, struct container *container, struct sf_error **err);
 bool container_delete(struct containers *c, struct container *container, struct sf_error **err);
 
-/* ---- spec.c: OCI runtime specs ---- */
+/* ---- hold.c: what a container holds of other controllers ---- */
 
-/* A mount of a disk in the container. */
+/* Where the guest has it, and where the container is to have it. */
 struct spec_mount {
-    const char *source; /* in the guest */
-    const char *destination;
+    char *source, *destination; /* owned */
     bool read_only;
+    bool node; /* of the device with this number: the container may use it */
+    struct sf_device_number number;
 };
+
+struct spec_mounts {
+    struct spec_mount *list; /* owned */
+    size_t n;
+};
+void spec_mounts_done(struct spec_mounts *m);
+
+/* Everything that a container asks for: reserved, held, mapped. What is reserved is in the books
+ * before this can fail again, so that whoever takes the container back finds it there. */
+bool hold_wanted(struct containers *c, struct container *container,
+                 const struct wanted_container *wanted, struct spec_mounts *ret,
+                 struct sf_error **err);
+/* What it holds is let go of; a repeat goes on where this stopped. */
+bool hold_release(struct containers *c, struct container *container, struct sf_error **err);
+/* After an import: what it holds is its own again, and nobody else may remove it. */
+bool hold_again(struct containers *c, const struct container *container, struct sf_error **err);
+
+/* ---- spec.c: OCI runtime specs ---- */
 
 /* What can be said of the wishes before anything is done. */
 bool spec_check(const struct wanted_container *wanted, struct sf_error **err);
@@ -136,8 +171,7 @@ bool spec_check(const struct wanted_container *wanted, struct sf_error **err);
 /* The spec that the guest gets, on the heap; NULL: *@err says why. *@ret_terminal: of its process.
  */
 char *spec_make(const struct wanted_container *wanted, const struct container *container,
-                const struct spec_mount *mounts, size_t n_mounts, bool *ret_terminal,
-                struct sf_error **err);
+                const struct spec_mounts *mounts, bool *ret_terminal, struct sf_error **err);
 
 /* ---- guest.c: what the agent is asked ---- */
 bool guest_create(struct containers *c, const struct container *container, bool terminal,

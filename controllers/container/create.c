@@ -11,17 +11,6 @@
 #include "snapshot/limits.h"
 #include "snapshot/validate.h"
 
-static const struct sf_disks_offer *disks_of(struct containers *c, struct sf_controller **ret_owner,
-                                             struct sf_error **err)
-{
-    const struct sf_disks_offer *disks =
-        sf_sandbox_offer(c->base.sandbox, SF_DISKS_OFFER, ret_owner);
-
-    if (disks == NULL)
-        sf_fail(err, SF_INTERNAL, "no controller offers '%s'", SF_DISKS_OFFER);
-    return disks;
-}
-
 static const struct sf_processes_offer *
 processes_of(struct containers *c, struct sf_controller **ret_owner, struct sf_error **err)
 {
@@ -43,107 +32,30 @@ static void move(struct container *container, unsigned event)
     (void)moved;
 }
 
-/* ---- Disks ---- */
-
-/* One more disk: reserved, held, mapped. What it has reserved is in the books before it can fail
- * again, so that whoever takes the container back finds it there. */
-static bool take_disk(struct containers *c, struct container *container,
-                      const struct sf_disk_request *request, char ret_id[SF_GUID_SIZE],
-                      const char **ret_path, struct sf_error **err)
-{
-    struct sf_controller *owner;
-    const struct sf_disks_offer *disks = disks_of(c, &owner, err);
-    char holder[96];
-
-    if (disks == NULL || !disks->reserve(owner, request, ret_id, err))
-        return false;
-    snprintf(holder, sizeof(holder), "container '%s'", container->container_id);
-    return disks->hold(owner, ret_id, holder, err) && disks->map(owner, ret_id, ret_path, err);
-}
-
-static bool take_layers(struct containers *c, struct container *container,
-                        const struct wanted_container *wanted, struct sf_error **err)
-{
-    const char *path;
-
-    for (size_t i = 0; i < wanted->n_layers; i++) {
-        struct layer *layer = &container->layers[i];
-        container->n_layers = i + 1;
-        if (!take_disk(c, container, &wanted->layers[i].request, layer->reservation_id, &path, err))
-            return sf_fail_in(err, "layers[%zu]", i);
-        snprintf(layer->guest_path, sizeof(layer->guest_path), "%s", path);
-    }
-    return true;
-}
-
-static bool take_scratch(struct containers *c, struct container *container,
-                         const struct wanted_container *wanted, struct sf_error **err)
-{
-    const struct pod *pod = pod_find(c, container->pod_id);
-    const char *path;
-
-    if (wanted->scratch == NULL)
-        return true;
-    if (!take_disk(c, container, &wanted->scratch->request, container->scratch.reservation_id,
-                   &path, err))
-        return sf_fail_in(err, "scratch");
-    SF_CLEANUP(sf_freep)
-    char *scratch = sf_guest_scratch_path(path, pod->guest_pod_id, container->guest_container_id);
-    if (scratch == NULL || strlen(scratch) >= sizeof(container->scratch.guest_path))
-        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "scratch: no memory for its path");
-    snprintf(container->scratch.guest_path, sizeof(container->scratch.guest_path), "%s", scratch);
-    return true;
-}
-
-static bool take_disks(struct containers *c, struct container *container,
-                       const struct wanted_container *wanted, struct spec_mount *mounts,
-                       struct sf_error **err)
-{
-    for (size_t i = 0; i < wanted->n_disks; i++) {
-        char id[SF_GUID_SIZE] = "";
-        bool ok = take_disk(c, container, &wanted->disks[i].request, id, &mounts[i].source, err);
-        if (id[0] != '\0')
-            container_add_disk(container, id); /* there is room: see check() */
-        if (!ok)
-            return sf_fail_in(err, "disks[%zu]", i);
-        mounts[i].destination = wanted->disks[i].destination;
-        mounts[i].read_only = wanted->disks[i].request.read_only;
-    }
-    return true;
-}
-
-/* Lets go of one; "" once it is done, so that a repeat goes on with the next. */
-static bool let_go(struct containers *c, char id[SF_GUID_SIZE], struct sf_error **err)
-{
-    struct sf_controller *owner;
-    const struct sf_disks_offer *disks = disks_of(c, &owner, err);
-
-    if (id[0] == '\0')
-        return true;
-    if (disks == NULL || !disks->release(owner, id, err))
-        return false;
-    id[0] = '\0';
-    return true;
-}
-
-static bool let_all_go(struct containers *c, struct container *container, struct sf_error **err)
-{
-    if (!let_go(c, container->scratch.reservation_id, err))
-        return false;
-    while (container->n_layers > 0) {
-        if (!let_go(c, container->layers[container->n_layers - 1].reservation_id, err))
-            return false;
-        container->n_layers--;
-    }
-    while (container->n_disks > 0) {
-        if (!let_go(c, container->disks[container->n_disks - 1], err))
-            return false;
-        container->n_disks--;
-    }
-    return true;
-}
-
 /* ---- Create ---- */
+
+static bool check_numbers(const struct wanted_container *wanted, struct sf_error **err)
+{
+    static_assert(HELD_MAX == LAYERS_MAX && LABELS_MAX == LAYERS_MAX, "one limit is named");
+    const struct {
+        const char *field;
+        size_t n, least;
+    } lists[] = {
+        {"layers", wanted->n_layers, 1}, {"disks", wanted->n_disks, 0},
+        {"shares", wanted->n_shares, 0}, {"devices", wanted->n_devices, 0},
+        {"labels", wanted->n_labels, 0},
+    };
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (lists[i].n >= lists[i].least && lists[i].n <= LAYERS_MAX)
+            continue;
+        sf_fail(err, SF_INVALID_ARGUMENT, "container '%s' has %zu %s; %zu to %d are allowed",
+                wanted->container_id, lists[i].n, lists[i].field, lists[i].least, LAYERS_MAX);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, lists[i].field, "%zu to %d are allowed",
+                              lists[i].least, LAYERS_MAX);
+    }
+    return true;
+}
 
 static bool check(struct containers *c, const struct wanted_container *wanted,
                   struct sf_error **err)
@@ -160,17 +72,7 @@ static bool check(struct containers *c, const struct wanted_container *wanted,
         return sf_fail(err, SF_ALREADY_EXISTS,
                        "sandbox '%s' has a container '%s' already; delete it, or take another id",
                        sf_sandbox_id(c->base.sandbox), wanted->container_id);
-    if (wanted->n_layers == 0 || wanted->n_layers > LAYERS_MAX || wanted->n_disks > DISKS_MAX ||
-        wanted->n_labels > LABELS_MAX) {
-        sf_fail(
-            err, SF_INVALID_ARGUMENT,
-            "container '%s' has %zu layers, %zu disks and %zu labels; 1 to %d layers, and up to "
-            "%d of the others are allowed",
-            wanted->container_id, wanted->n_layers, wanted->n_disks, wanted->n_labels, LAYERS_MAX,
-            DISKS_MAX);
-        return sf_fail_detail(err, SF_DETAIL_FIELD, "layers", "at least one is needed");
-    }
-    return true;
+    return check_numbers(wanted, err);
 }
 
 static bool check_labels(const struct wanted_container *wanted, struct sf_error **err)
@@ -226,16 +128,15 @@ static struct container *new_container(struct containers *c, const struct wanted
 static bool make(struct containers *c, struct container *container,
                  const struct wanted_container *wanted, struct sf_error **err)
 {
-    struct spec_mount mounts[DISKS_MAX];
+    SF_CLEANUP(spec_mounts_done) struct spec_mounts mounts = {0};
     struct sf_controller *owner;
     const struct sf_processes_offer *processes = processes_of(c, &owner, err);
     bool terminal;
     int32_t pid;
 
-    if (processes == NULL || !take_layers(c, container, wanted, err) ||
-        !take_scratch(c, container, wanted, err) || !take_disks(c, container, wanted, mounts, err))
+    if (processes == NULL || !hold_wanted(c, container, wanted, &mounts, err))
         return false;
-    container->spec = spec_make(wanted, container, mounts, wanted->n_disks, &terminal, err);
+    container->spec = spec_make(wanted, container, &mounts, &terminal, err);
     if (container->spec == NULL)
         return false;
     container->combined = true; /* even if the answer is lost: the guest may have made it */
@@ -258,7 +159,7 @@ static void unmake(struct containers *c, struct container *container, struct sf_
     container->combined = false;
     if (processes != NULL)
         processes->forget(owner, container->container_id);
-    if (!let_all_go(c, container, &left))
+    if (!hold_release(c, container, &left))
         goto keep;
     char pod_id[SF_ID_SIZE];
     memcpy(pod_id, container->pod_id, sizeof(pod_id));
@@ -328,7 +229,7 @@ bool container_delete(struct containers *c, struct container *container, struct 
         return sf_fail_in(err, "container '%s'", container->container_id);
     container->combined = false;
     processes->forget(owner, container->container_id);
-    if (!let_all_go(c, container, err))
+    if (!hold_release(c, container, err))
         return sf_fail_in(err, "container '%s' is half deleted; repeat the delete",
                           container->container_id);
     sf_sandbox_event(c->base.sandbox, "container.deleted", "container '%s' is deleted",

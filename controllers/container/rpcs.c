@@ -71,6 +71,7 @@ static struct wanted_disk want_disk(const Sandferry__V1__AddDiskRequest *q, bool
                                     .type = (unsigned)q->type,
                                     .format = (unsigned)q->format,
                                     .partition = q->partition,
+                                    .encrypted = q->encrypted,
                                     .options = (const char *const *)q->options,
                                     .n_options = q->n_options,
                                     .ensure_filesystem = q->ensure_filesystem && !layer,
@@ -79,46 +80,113 @@ static struct wanted_disk want_disk(const Sandferry__V1__AddDiskRequest *q, bool
                                 }};
 }
 
-static bool create(struct containers *c, const Sandferry__V1__CreateContainerRequest *q,
-                   struct wanted_disk *disks, struct label *labels, struct container **ret,
-                   struct sf_error **err)
+static struct wanted_share want_share(const Sandferry__V1__ShareMount *q)
 {
-    struct wanted_disk scratch;
-    struct wanted_container wanted = {
+    return (struct wanted_share){
+        .request =
+            {
+                .host_path = q->share->host_path,
+                .read_only = q->share->read_only,
+                .restricted = q->share->restricted,
+                .allowed_names = (const char *const *)q->share->allowed_names,
+                .n_allowed_names = q->share->n_allowed_names,
+            },
+        .destination = q->destination,
+    };
+}
+
+static struct sf_device_request want_device(const Sandferry__V1__AddDeviceRequest *q)
+{
+    return (struct sf_device_request){
+        .host_address = q->host_address,
+        .virtual_function = q->virtual_function,
+        .model = q->model,
+        .properties = (const char *const *)q->properties,
+        .n_properties = q->n_properties,
+    };
+}
+
+/* The wishes of a request; what they point to is the request's. */
+struct wishes {
+    struct wanted_disk scratch, *disks; /* the layers before the others */
+    struct wanted_share *shares;
+    struct sf_device_request *devices;
+    struct label *labels;
+};
+
+static void wishes_done(struct wishes *w)
+{
+    free(w->disks);
+    free(w->shares);
+    free(w->devices);
+    free(w->labels);
+}
+
+static bool wishes_room(struct wishes *w, const Sandferry__V1__CreateContainerRequest *q,
+                        struct sf_error **err)
+{
+    w->disks = calloc(q->n_layers + q->n_disks + 1, sizeof(*w->disks));
+    w->shares = calloc(q->n_shares + 1, sizeof(*w->shares));
+    w->devices = calloc(q->n_devices + 1, sizeof(*w->devices));
+    w->labels = calloc(q->n_labels + 1, sizeof(*w->labels));
+    return (w->disks != NULL && w->shares != NULL && w->devices != NULL && w->labels != NULL) ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+}
+
+static bool want_all(struct wishes *w, const Sandferry__V1__CreateContainerRequest *q,
+                     struct sf_error **err)
+{
+    struct wanted_disk *others = w->disks + q->n_layers;
+
+    for (size_t i = 0; i < q->n_layers; i++)
+        w->disks[i] = want_disk(q->layers[i], true);
+    for (size_t i = 0; i < q->n_disks; i++) {
+        if (q->disks[i]->disk == NULL)
+            return sf_fail(err, SF_INVALID_ARGUMENT, "disks[%zu].disk is absent", i);
+        others[i] = want_disk(q->disks[i]->disk, false);
+        others[i].destination = q->disks[i]->destination;
+    }
+    for (size_t i = 0; i < q->n_shares; i++) {
+        if (q->shares[i]->share == NULL)
+            return sf_fail(err, SF_INVALID_ARGUMENT, "shares[%zu].share is absent", i);
+        w->shares[i] = want_share(q->shares[i]);
+    }
+    for (size_t i = 0; i < q->n_devices; i++)
+        w->devices[i] = want_device(q->devices[i]);
+    for (size_t i = 0; i < q->n_labels; i++)
+        w->labels[i] = (struct label){.key = q->labels[i]->key, .value = q->labels[i]->value};
+    if (q->scratch == NULL)
+        return true;
+    w->scratch = want_disk(q->scratch, false);
+    w->scratch.request.ensure_filesystem = true;
+    return !w->scratch.request.read_only ||
+           sf_fail(err, SF_INVALID_ARGUMENT, "scratch: the container must be able to write to it");
+}
+
+static bool create(struct containers *c, const Sandferry__V1__CreateContainerRequest *q,
+                   const struct wishes *w, struct container **ret, struct sf_error **err)
+{
+    const struct wanted_container wanted = {
         .container_id = q->container_id,
         .pod_id = q->pod_id,
-        .layers = disks,
+        .layers = w->disks,
         .n_layers = q->n_layers,
-        .disks = disks + q->n_layers,
+        .scratch = q->scratch != NULL ? &w->scratch : NULL,
+        .disks = w->disks + q->n_layers,
         .n_disks = q->n_disks,
+        .shares = w->shares,
+        .n_shares = q->n_shares,
+        .devices = w->devices,
+        .n_devices = q->n_devices,
         .spec = q->spec,
         .args = q->args,
         .n_args = q->n_args,
         .env = q->env,
         .n_env = q->n_env,
         .working_directory = q->working_directory,
-        .labels = labels,
+        .labels = w->labels,
         .n_labels = q->n_labels,
     };
-
-    for (size_t i = 0; i < q->n_layers; i++)
-        disks[i] = want_disk(q->layers[i], true);
-    for (size_t i = 0; i < q->n_disks; i++) {
-        if (q->disks[i]->disk == NULL)
-            return sf_fail(err, SF_INVALID_ARGUMENT, "disks[%zu].disk is absent", i);
-        disks[q->n_layers + i] = want_disk(q->disks[i]->disk, false);
-        disks[q->n_layers + i].destination = q->disks[i]->destination;
-    }
-    if (q->scratch != NULL) {
-        scratch = want_disk(q->scratch, false);
-        scratch.request.ensure_filesystem = true;
-        if (scratch.request.read_only)
-            return sf_fail(err, SF_INVALID_ARGUMENT,
-                           "scratch: the container must be able to write to it");
-        wanted.scratch = &scratch;
-    }
-    for (size_t i = 0; i < q->n_labels; i++)
-        labels[i] = (struct label){.key = q->labels[i]->key, .value = q->labels[i]->value};
     return container_create(c, &wanted, ret, err);
 }
 
@@ -127,17 +195,13 @@ static bool create_container(struct sf_controller *c, struct sf_call *call, cons
 {
     const Sandferry__V1__CreateContainerRequest *q = request;
     Sandferry__V1__CreateContainerResponse *out = reply;
-    struct wanted_disk *disks = calloc(q->n_layers + q->n_disks + 1, sizeof(*disks));
-    struct label *labels = calloc(q->n_labels + 1, sizeof(*labels));
+    SF_CLEANUP(wishes_done) struct wishes w = {0};
     struct container *new;
 
     (void)call;
-    bool ok = disks != NULL && labels != NULL
-                  ? create(containers_of(c), q, disks, labels, &new, err)
-                  : sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    free(disks);
-    free(labels);
-    return ok && (out->container = message(containers_of(c), new, err)) != NULL;
+    return wishes_room(&w, q, err) && want_all(&w, q, err) &&
+           create(containers_of(c), q, &w, &new, err) &&
+           (out->container = message(containers_of(c), new, err)) != NULL;
 }
 
 /* ---- The others ---- */

@@ -39,7 +39,7 @@ struct wire_container {
     layer_t *layer_list[LAYERS_MAX];
     Sandferry__V1__Label label[LABELS_MAX];
     Sandferry__V1__Label *label_list[LABELS_MAX];
-    char *disks[DISKS_MAX];
+    char *held[HELD_KINDS][HELD_MAX];
     Google__Protobuf__Timestamp created_at;
 };
 
@@ -67,6 +67,19 @@ static void layers_to_wire(const struct container *c, struct wire_container *w)
     w->layers.rootfs_path = (char *)(uintptr_t)c->rootfs_path;
 }
 
+static void held_to_wire(const struct container *c, struct wire_container *w)
+{
+    for (unsigned kind = 0; kind < HELD_KINDS; kind++)
+        for (size_t i = 0; i < c->held[kind].n; i++)
+            w->held[kind][i] = (char *)(uintptr_t)c->held[kind].ids[i];
+    w->message.scsi_reservation_ids = w->held[HELD_DISKS];
+    w->message.n_scsi_reservation_ids = c->held[HELD_DISKS].n;
+    w->message.plan9_reservation_ids = w->held[HELD_SHARES];
+    w->message.n_plan9_reservation_ids = c->held[HELD_SHARES].n;
+    w->message.vpci_reservation_ids = w->held[HELD_DEVICES];
+    w->message.n_vpci_reservation_ids = c->held[HELD_DEVICES].n;
+}
+
 static void container_to_wire(const struct container *c, struct wire_container *w)
 {
     container_t *m = &w->message;
@@ -78,10 +91,7 @@ static void container_to_wire(const struct container *c, struct wire_container *
     m->stage = (Sandferry__V1__ContainerStage)c->state;
     layers_to_wire(c, w);
     m->layers = &w->layers;
-    for (size_t i = 0; i < c->n_disks; i++)
-        w->disks[i] = (char *)(uintptr_t)c->disks[i];
-    m->scsi_reservation_ids = w->disks;
-    m->n_scsi_reservation_ids = c->n_disks;
+    held_to_wire(c, w);
     if (c->spec != NULL)
         m->spec = c->spec;
     for (size_t i = 0; i < c->n_labels; i++) {
@@ -188,17 +198,43 @@ static bool check(const struct containers *c, const container_t *wire, struct sf
         return sf_fail(err, SF_INVALID_ARGUMENT, "pod '%.80s' is not there", wire->pod_id);
     if ((unsigned)wire->stage >= CONTAINER_N_STATES)
         return sf_fail(err, SF_INVALID_ARGUMENT, "unknown stage %d", (int)wire->stage);
-    if (wire->n_plan9_reservation_ids > 0 || wire->n_device_ids > 0)
-        return sf_fail(err, SF_UNIMPLEMENTED,
-                       "'%s' holds shares or PCI devices, which this "
-                       "daemon's container controller does not know",
-                       wire->container_id);
-    if (wire->n_scsi_reservation_ids > DISKS_MAX || wire->n_labels > LABELS_MAX)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "more than %d disks or labels", DISKS_MAX);
+    if (wire->n_labels > LABELS_MAX)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "%zu labels; at most %d", wire->n_labels,
+                       LABELS_MAX);
     if (wire->created_at != NULL &&
         (wire->created_at->seconds < 0 || wire->created_at->seconds > INT64_MAX / NS_PER_S - 1 ||
          wire->created_at->nanos < 0 || wire->created_at->nanos >= NS_PER_S))
         return sf_fail(err, SF_INVALID_ARGUMENT, "created_at is no time");
+    return true;
+}
+
+/* Each once: what is held twice would be released twice. */
+static bool ids_from_wire(struct held *held, size_t n, char *const *ids, struct sf_error **err)
+{
+    if (n > HELD_MAX)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "%zu ids; at most %d", n, HELD_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (!sf_guid_valid(ids[i]))
+            return sf_fail(err, SF_INVALID_ARGUMENT, "[%zu]: '%.40s' is not a GUID", i, ids[i]);
+        for (size_t k = 0; k < held->n; k++)
+            if (strcmp(held->ids[k], ids[i]) == 0)
+                return sf_fail(err, SF_INVALID_ARGUMENT, "[%zu]: '%s' comes twice", i, ids[i]);
+        held_add(held, ids[i]);
+    }
+    return true;
+}
+
+static bool held_from_wire(struct container *c, const container_t *wire, struct sf_error **err)
+{
+    if (!ids_from_wire(&c->held[HELD_DISKS], wire->n_scsi_reservation_ids,
+                       wire->scsi_reservation_ids, err))
+        return sf_fail_in(err, "scsi_reservation_ids");
+    if (!ids_from_wire(&c->held[HELD_SHARES], wire->n_plan9_reservation_ids,
+                       wire->plan9_reservation_ids, err))
+        return sf_fail_in(err, "plan9_reservation_ids");
+    if (!ids_from_wire(&c->held[HELD_DEVICES], wire->n_vpci_reservation_ids,
+                       wire->vpci_reservation_ids, err))
+        return sf_fail_in(err, "vpci_reservation_ids");
     return true;
 }
 
@@ -217,11 +253,8 @@ static bool container_from_wire(struct containers *c, const container_t *wire,
         new->created_at_ns = wire->created_at->seconds *NS_PER_S + wire->created_at->nanos;
     if (!layers_from_wire(new, wire->layers, err))
         return false;
-    for (size_t i = 0; i < wire->n_scsi_reservation_ids; i++) {
-        if (!sf_guid_valid(wire->scsi_reservation_ids[i]))
-            return sf_fail(err, SF_INVALID_ARGUMENT, "scsi_reservation_ids[%zu] is not a GUID", i);
-        container_add_disk(new, wire->scsi_reservation_ids[i]);
-    }
+    if (!held_from_wire(new, wire, err))
+        return false;
     for (size_t i = 0; i < wire->n_labels; i++)
         if (!container_add_label(new, wire->labels[i]->key, wire->labels[i]->value))
             return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");

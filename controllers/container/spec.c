@@ -107,10 +107,12 @@ static json_t *process(const struct wanted_container *wanted)
 
 static json_t *default_spec(const struct wanted_container *wanted)
 {
-    return json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:o}}", "ociVersion", "1.0.2", "process",
-                     process(wanted), "hostname", wanted->container_id, "mounts", mounts(), "linux",
-                     "namespaces", namespace_list(), "maskedPaths", strings(masked, COUNT(masked)),
-                     "readonlyPaths", strings(read_only, COUNT(read_only)));
+    return json_pack("{s:s, s:o, s:s, s:o, s:{s:o, s:o, s:o, s:{s:[{s:b, s:s}]}}}", "ociVersion",
+                     "1.0.2", "process", process(wanted), "hostname", wanted->container_id,
+                     "mounts", mounts(), "linux", "namespaces", namespace_list(), "maskedPaths",
+                     strings(masked, COUNT(masked)), "readonlyPaths",
+                     strings(read_only, COUNT(read_only)), "resources", "devices", "allow", 0,
+                     "access", "rwm"); /* but for the few that every container has */
 }
 
 static json_t *given_spec(const struct wanted_container *wanted, struct sf_error **err)
@@ -130,25 +132,53 @@ static json_t *given_spec(const struct wanted_container *wanted, struct sf_error
     return NULL;
 }
 
-/* A disk besides the layers is bind-mounted from where the guest has it. */
-static bool add_disks(json_t *spec, const struct spec_mount *disks, size_t n, struct sf_error **err)
+/* What a container has besides its root is bind-mounted from where the guest has it. */
+static bool add_mounts(json_t *spec, const struct spec_mounts *mounts, struct sf_error **err)
 {
     json_t *list = json_object_get(spec, "mounts");
 
-    if (n > 0 && !json_is_array(list)) {
+    if (mounts->n > 0 && !json_is_array(list)) {
         list = json_array();
         json_object_set_new(spec, "mounts", list);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (disks[i].destination[0] != '/')
-            return sf_fail(err, SF_INVALID_ARGUMENT,
-                           "disks[%zu].destination: '%.200s' is not an "
-                           "absolute path",
-                           i, disks[i].destination);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:[s, s]}", "destination",
-                                              disks[i].destination, "type", "bind", "source",
-                                              disks[i].source, "options", "rbind",
-                                              disks[i].read_only ? "ro" : "rw"));
+    for (size_t i = 0; i < mounts->n; i++) {
+        const struct spec_mount *m = &mounts->list[i];
+        if (json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:s, s:[s, s]}", "destination",
+                                            m->destination, "type", "bind", "source", m->source,
+                                            "options", "rbind", m->read_only ? "ro" : "rw")) < 0)
+            return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
+    }
+    return true;
+}
+
+/* What @parent has under @key; @other, which is given away, if that is nothing of its type. */
+static json_t *part_of(json_t *parent, const char *key, json_t *other)
+{
+    const json_t *there = json_object_get(parent, key);
+
+    if (there != NULL && other != NULL && json_typeof(there) == json_typeof(other))
+        json_decref(other);
+    else
+        json_object_set_new(parent, key, other);
+    return json_object_get(parent, key);
+}
+
+/* The rules of a spec come in order: these are after those that forbid. */
+static bool allow_nodes(json_t *spec, const struct spec_mounts *mounts, struct sf_error **err)
+{
+    for (size_t i = 0; i < mounts->n; i++) {
+        const struct spec_mount *m = &mounts->list[i];
+        if (!m->node)
+            continue;
+        json_t *resources =
+            part_of(part_of(spec, "linux", json_object()), "resources", json_object());
+        json_t *list = part_of(resources, "devices", json_array());
+        json_t *rule = json_pack("{s:b, s:s, s:I, s:I, s:s}", "allow", 1, "type",
+                                 m->number.block ? "b" : "c", "major", (json_int_t)m->number.major,
+                                 "minor", (json_int_t)m->number.minor, "access", "rwm");
+        if (json_array_append_new(list, rule) < 0)
+            return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
     }
     return true;
 }
@@ -162,6 +192,17 @@ static size_t length_of(char *const *list, size_t n)
     return sum;
 }
 
+static bool check_destination(const char *field, size_t i, const char *path, size_t *ret_sum,
+                              struct sf_error **err)
+{
+    *ret_sum += strlen(path);
+    if (path[0] == '/')
+        return true;
+    sf_fail(err, SF_INVALID_ARGUMENT, "%s[%zu].destination: '%.200s' is not an absolute path",
+            field, i, path);
+    return sf_fail_detail(err, SF_DETAIL_FIELD, field, "destination must be an absolute path");
+}
+
 bool spec_check(const struct wanted_container *wanted, struct sf_error **err)
 {
     const char *field = wanted->spec[0] != '\0' ? "spec" : "args";
@@ -169,7 +210,11 @@ bool spec_check(const struct wanted_container *wanted, struct sf_error **err)
                   length_of(wanted->env, wanted->n_env) + strlen(wanted->working_directory);
 
     for (size_t i = 0; i < wanted->n_disks; i++)
-        size += strlen(wanted->disks[i].destination);
+        if (!check_destination("disks", i, wanted->disks[i].destination, &size, err))
+            return false;
+    for (size_t i = 0; i < wanted->n_shares; i++)
+        if (!check_destination("shares", i, wanted->shares[i].destination, &size, err))
+            return false;
     if (size <= SPEC_MAX)
         return true;
     sf_fail(err, SF_INVALID_ARGUMENT,
@@ -196,8 +241,7 @@ static char *text_of(const json_t *spec, struct sf_error **err)
 }
 
 char *spec_make(const struct wanted_container *wanted, const struct container *container,
-                const struct spec_mount *disks, size_t n_disks, bool *ret_terminal,
-                struct sf_error **err)
+                const struct spec_mounts *mounts, bool *ret_terminal, struct sf_error **err)
 {
     if (wanted->spec[0] == '\0' && wanted->n_args == 0) {
         sf_fail(err, SF_INVALID_ARGUMENT, "container '%s' has no program to run; give args or spec",
@@ -212,7 +256,7 @@ char *spec_make(const struct wanted_container *wanted, const struct container *c
             sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
         return NULL;
     }
-    if (!add_disks(spec, disks, n_disks, err))
+    if (!add_mounts(spec, mounts, err) || !allow_nodes(spec, mounts, err))
         return NULL;
     json_object_set_new(
         spec, "root",

@@ -44,6 +44,10 @@ static struct containers two_containers(void)
     snprintf(a->rootfs_path, LAYER_PATH_SIZE, "/run/sandferry/pods/guest-p/a/rootfs");
     a->spec = strdup("{}");
     b->spec = strdup("{}");
+    ck_assert(held_add(&a->held[HELD_DISKS], "22222222-2222-3333-4444-555555555555"));
+    ck_assert(held_add(&a->held[HELD_SHARES], "44444444-2222-3333-4444-555555555555"));
+    ck_assert(held_add(&a->held[HELD_SHARES], "33333333-2222-3333-4444-555555555555"));
+    ck_assert(held_add(&a->held[HELD_DEVICES], "55555555-2222-3333-4444-555555555555"));
     a->created_at_ns = 1234567890123456789;
     ck_assert(container_add_label(a, "z", "1") && container_add_label(a, "k", "2"));
     return c;
@@ -65,8 +69,37 @@ START_TEST(what_goes_in_comes_out)
     ck_assert_uint_eq(a->state, CONTAINER_RUNNING);
     ck_assert_str_eq(a->labels[0].key, "k"); /* sorted */
     ck_assert_int_eq(a->created_at_ns, 1234567890123456789);
+    ck_assert_uint_eq(a->held[HELD_DISKS].n, 1);
+    ck_assert_uint_eq(a->held[HELD_SHARES].n, 2);
+    ck_assert_uint_eq(a->held[HELD_DEVICES].n, 1);
+    ck_assert_str_eq(a->held[HELD_SHARES].ids[0], "33333333-2222-3333-4444-555555555555");
     containers_empty(&in);
     containers_empty(&out);
+}
+END_TEST
+
+/* What is held twice would be released twice. */
+START_TEST(an_id_that_is_none_or_comes_twice_is_refused)
+{
+    static const char *const bad[] = {"33333333-2222-3333-4444-555555555555", "no guid"};
+
+    for (unsigned kind = 0; kind < HELD_KINDS; kind++) {
+        struct containers in = two_containers(), out = {0};
+        struct held *held = &container_find(&in, "a")->held[kind];
+        SF_CLEANUP(sf_bytes_done) struct sf_bytes section = {0};
+        struct sf_error *none = NULL;
+        SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+
+        held->n = 0;
+        ck_assert(held_add(held, "33333333-2222-3333-4444-555555555555"));
+        ck_assert(held_add(held, bad[_i]));
+        ck_assert(containers_to_section(&in, &section, &none));
+        ck_assert(!containers_from_section(&out, &section, &err));
+        ck_assert_int_eq(sf_error_code(err), SF_INVALID_ARGUMENT);
+        ck_assert_ptr_nonnull(strstr(sf_error_message(err), bad[_i]));
+        ck_assert_uint_eq(out.n, 0);
+        containers_empty(&in);
+    }
 }
 END_TEST
 
@@ -97,6 +130,7 @@ int main(void)
     suite_add_tcase(suite, cells);
     TCase *section = tcase_create("section");
     tcase_add_test(section, what_goes_in_comes_out);
+    tcase_add_loop_test(section, an_id_that_is_none_or_comes_twice_is_refused, 0, 2);
     tcase_add_test(section, every_cut_is_survived);
     suite_add_tcase(suite, section);
     return sf_suite_run(suite);

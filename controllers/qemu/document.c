@@ -405,9 +405,8 @@ static void add_start(struct arguments *a, const struct document *d,
 
 char **document_arguments(const struct document *d, const struct document_launch *launch)
 {
-    static const char *const fixed[] = {
-        "-display",         "none", "-nodefaults", "-no-user-config",    "-no-reboot",
-        "-only-migratable", "-S",   "-rtc",        "base=utc,clock=host"};
+    static const char *const fixed[] = {"-display",   "none", "-nodefaults", "-no-user-config",
+                                        "-no-reboot", "-S",   "-rtc",        "base=utc,clock=host"};
     struct arguments a = {0};
 
     add_head(&a, d, launch);

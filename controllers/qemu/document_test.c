@@ -95,7 +95,7 @@ START_TEST(the_command_line_is_this_one)
         "/q -name s1 -machine pc-q35-7.2,memory-backend=ram,usb=off,vmport=off -accel kvm"
         " -cpu Nehalem -smp 2 -m 1024M"
         " -object memory-backend-file,id=ram,size=1024M,mem-path=/proc/self/fd/5,share=on"
-        " -display none -nodefaults -no-user-config -no-reboot -only-migratable -S"
+        " -display none -nodefaults -no-user-config -no-reboot -S"
         " -rtc base=utc,clock=host"
         " -chardev socket,id=qmp,fd=6,server=on,wait=off -mon chardev=qmp,mode=control"
         " -chardev socket,id=agent,fd=7,server=on,wait=off"

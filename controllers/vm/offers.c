@@ -95,13 +95,25 @@ static bool remove_device(struct sf_controller *owner, const char *device_id, ui
            qmp_await(vm->qmp, timeout_ms == 0 ? REMOVE_TIMEOUT_MS : timeout_ms, err);
 }
 
+static bool no_writable_file_shares(struct sf_controller *owner)
+{
+    return vm_of(owner)->options.no_writable_file_shares;
+}
+
+static bool enable_scratch_encryption(struct sf_controller *owner)
+{
+    return vm_of(owner)->options.enable_scratch_encryption;
+}
+
 const struct sf_machine_offer vm_machine_offer = {
     .size = sizeof(vm_machine_offer),
     .execute = execute,
     .add_fd = add_fd,
     .remove_fd = remove_fd,
     .remove_device = remove_device,
+    .no_writable_file_shares = no_writable_file_shares,
     .file_saved = vm_file_saved,
+    .enable_scratch_encryption = enable_scratch_encryption,
 };
 
 /* ---- the guest ---- */

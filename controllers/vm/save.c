@@ -32,12 +32,24 @@ static bool add_blockers(struct vm *vm, struct sf_reasons *why, struct sf_error 
     return true;
 }
 
+/* What is unplugged when the guest is brought to rest is no reason before. */
+static bool something_leaves(struct vm *vm)
+{
+    struct sf_controller *owner;
+    const struct sf_devices_offer *devices =
+        sf_sandbox_offer(vm->base.sandbox, SF_DEVICES_OFFER, &owner);
+
+    return devices != NULL &&
+           devices->size >= offsetof(struct sf_devices_offer, leaves) + sizeof(devices->leaves) &&
+           devices->leaves(owner);
+}
+
 bool vm_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
     struct vm *vm = vm_of(c);
 
     if (vm->state == VM_RUNNING && vm->qmp != NULL)
-        return add_blockers(vm, why, err);
+        return something_leaves(vm) || add_blockers(vm, why, err);
     sf_reasons_add(why, "vm '%s' is %s: only a VM that runs can be saved", vm_id(vm),
                    vm_machine.states[vm->state]);
     return true;
@@ -46,7 +58,13 @@ bool vm_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error *
 bool vm_quiesce(struct sf_controller *c, struct sf_error **err)
 {
     struct vm *vm = vm_of(c);
+    SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
 
+    if (why == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    if (!add_blockers(vm, why, err) ||
+        !sf_reasons_fail(why, SF_FAILED_PRECONDITION, "the VM cannot be moved", err))
+        return false;
     if (!vm_guest_freeze(vm, FREEZE_TIMEOUT_MS, err))
         return false;
     dispatch_run(vm->dispatch); /* all that the guest said before it came to rest */

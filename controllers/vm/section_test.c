@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/suite.h"
-#include "vm/fake_sandbox.h"
+#include "lib/fake_host.h"
 #include "sandferry/v1/snapshot.pb-c.h"
+#include "vm/vm.h"
 
 #define GUID_A "11111111-1111-4111-8111-111111111111"
 #define GUID_B "22222222-2222-4222-8222-222222222222"
@@ -80,7 +81,7 @@ static bool import_good(void)
     packed.size = sandferry__v1__vm_section__get_packed_size(&good.section);
     packed.data = malloc(packed.size);
     sandferry__v1__vm_section__pack(&good.section, packed.data);
-    bool ok = s->vm->base.cls->import(&s->vm->base, &packed, 1, &err);
+    bool ok = s->controller->cls->import(s->controller, &packed, 1, &err);
     free(good.document);
     return ok;
 }
@@ -89,13 +90,13 @@ START_TEST(a_good_section_is_taken)
 {
     make_good();
     ck_assert_msg(import_good(), "%s", SF_WHY(err));
-    ck_assert_uint_eq(s->vm->state, VM_RUNNING);
-    ck_assert_str_eq(s->vm->imported_memory.memory_id, GUID_A);
-    s->vm->base.cls->abandon(&s->vm->base);
-    ck_assert_uint_eq(s->vm->state, VM_NOT_CREATED);
+    ck_assert_uint_eq(vm_of(s->controller)->state, VM_RUNNING);
+    ck_assert_str_eq(vm_of(s->controller)->imported_memory.memory_id, GUID_A);
+    s->controller->cls->abandon(s->controller);
+    ck_assert_uint_eq(vm_of(s->controller)->state, VM_NOT_CREATED);
     make_good(); /* what was abandoned can be imported again */
     ck_assert_msg(import_good(), "%s", SF_WHY(err));
-    s->vm->base.cls->abandon(&s->vm->base);
+    s->controller->cls->abandon(s->controller);
 }
 END_TEST
 
@@ -149,7 +150,7 @@ START_TEST(a_section_that_makes_no_sense_is_refused)
     spoil(_i);
     ck_assert(!import_good());
     ck_assert_ptr_nonnull(err);
-    s->vm->base.cls->abandon(&s->vm->base);
+    s->controller->cls->abandon(s->controller);
 }
 END_TEST
 
@@ -158,7 +159,7 @@ static void expect_reason(const char *words)
 {
     SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
 
-    ck_assert_msg(s->vm->base.cls->admit(&s->vm->base, why, &err), "%s", SF_WHY(err));
+    ck_assert_msg(s->controller->cls->admit(s->controller, why, &err), "%s", SF_WHY(err));
     for (size_t i = 0; i < sf_reasons_kept(why); i++)
         if (strstr(sf_reasons_get(why, i)->text, words) != NULL)
             return;
@@ -174,7 +175,7 @@ START_TEST(admit_gives_every_reason)
     expect_reason("no QEMU at '/nowhere/qemu-system-x86_64'");
     expect_reason("speaks protocol 99");
     expect_reason("memory directory"); /* the memory is not here */
-    s->vm->base.cls->abandon(&s->vm->base);
+    s->controller->cls->abandon(s->controller);
 }
 END_TEST
 
@@ -189,7 +190,7 @@ START_TEST(a_missing_qemu_is_named)
     static const struct sf_bytes none;
 
     fake_host_set("qemu", "/nowhere/qemu-system-x86_64");
-    ck_assert(!s->vm->base.cls->create(&s->vm->base, &none, &err));
+    ck_assert(!s->controller->cls->create(s->controller, &none, &err));
     ck_assert_int_eq(sf_error_code(err), SF_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(sf_error_message(err), "'/nowhere/qemu-system-x86_64'"));
     ck_assert_ptr_nonnull(strstr(sf_error_message(err), "qemu-system-x86"));

@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "base/suite.h"
-#include "vm/fake_sandbox.h"
+#include "lib/fake_host.h"
 #include "sandferry/v1/agent.pb-c.h"
 #include "sandferry/v1/snapshot.pb-c.h"
+#include "vm/vm.h"
 
 #define IMAGE_MISSING 77 /* ctest: skipped */
 
@@ -21,12 +22,12 @@ static struct sf_error *err;
 
 static struct sf_controller *controller(struct sf_sandbox *s)
 {
-    return &s->vm->base;
+    return s->controller;
 }
 
 static const struct sf_controller_class *cls(struct sf_sandbox *s)
 {
-    return s->vm->base.cls;
+    return s->controller->cls;
 }
 
 static void set_up(void)
@@ -246,7 +247,7 @@ START_TEST(a_state_that_was_changed_is_refused)
 
     save_one(s, &section);
     snprintf(path, sizeof(path), "%s/%s/state", fake_host_memory_directory(),
-             memory_reference(s->vm->memory)->memory_id);
+             memory_reference(vm_of(s->controller)->memory)->memory_id);
     cls(s)->discard(controller(s));
     fake_sandbox_free(s);
 
@@ -271,7 +272,7 @@ START_TEST(a_vm_that_ends_by_itself_is_told)
 {
     struct sf_sandbox *s = make_one("s1");
 
-    ck_assert_int_eq(kill(run_pid(s->vm->process), SIGKILL), 0);
+    ck_assert_int_eq(kill(run_pid(vm_of(s->controller)->process), SIGKILL), 0);
     ck_assert(fake_sandbox_await_invalid(s, 10000));
     ck_assert_msg(strstr(s->invalid, "QEMU has ended") != NULL, "%s", s->invalid);
     SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();

@@ -61,6 +61,13 @@ static const char *file_name(const char *text)
     return good ? NULL : "is no file name";
 }
 
+static const char *property(const char *text)
+{
+    const char *equals = strchr(text, '=');
+
+    return equals != NULL && equals != text ? NULL : "is no property: name=value";
+}
+
 static const char *decimal(const char *text)
 {
     size_t size = strlen(text);
@@ -148,13 +155,19 @@ static const struct rule rules[] = {
     { "vpci.devices[].host_address",                        MAY(SF_WORD_MAX),             NULL       },
     { "vpci.devices[].virtual_function",                    MAY(SF_VIRTUAL_FUNCTION_MAX), NULL       },
     { "vpci.devices[].model",                               MAY(SF_WORD_MAX),             NULL       },
-    { "vpci.devices[].guest_address",                       MAY(SF_WORD_MAX),             NULL       },
+    { "vpci.devices[].guest_address",                       MAY(SF_WORD_MAX),             id         },
+    { "vpci.devices[].properties[]",                        MUST(SF_WORD_MAX),            property   },
+    { "vpci.reservations[].id",                             MUST(SF_ID_MAX),              guid       },
 
     { "plan9.shares[].name",                                MUST(SF_WORD_MAX),            decimal    },
     { "plan9.shares[].host_path",                           MUST(SF_PATH_MAX),            path       },
     { "plan9.shares[].allowed_names[]",                     MUST(SF_WORD_MAX),            file_name  },
     { "plan9.shares[].mount.guest_path",                    MAY(SF_PATH_MAX),             path       },
     { "plan9.shares[].fids[].path",                         MAY(SF_PATH_MAX),             beneath    },
+    { "plan9.shares[].fids[].qid_type",                     MAY(SF_QID_TYPE_MAX),         NULL       },
+    { "plan9.shares[].fids[].locks[].client",               MAY(SF_WORD_MAX),             NULL       },
+    { "plan9.shares[].msize",                               MAY(SF_SHARE_MESSAGE_MAX),    NULL       },
+    { "plan9.shares[].partial",                             MAY(SF_SHARE_MESSAGE_MAX),    NULL       },
     { "plan9.reservations[].id",                            MUST(SF_ID_MAX),              guid       },
 
     { "network.namespaces[].pod_id",                        MUST(SF_ID_MAX),              id         },

@@ -30,6 +30,8 @@ extern "C" {
     LIMIT(SF_SCSI_LUNS,               64,                  "LUNs of a SCSI controller")            \
     LIMIT(SF_PARTITION_MAX,           255,                 "number of a partition")                \
     LIMIT(SF_VIRTUAL_FUNCTION_MAX,    65535,               "number of a virtual function")         \
+    LIMIT(SF_SHARE_MESSAGE_MAX,       1024 * 1024,         "bytes of a 9P message")                \
+    LIMIT(SF_QID_TYPE_MAX,            255,                 "type of a file, as 9P has it")         \
     LIMIT(SF_EXIT_CODE_MAX,           255,                 "exit code")                            \
     LIMIT(SF_OUTPUT_HELD_MAX,         256 * 1024,          "bytes held of an output stream")
 // clang-format on

@@ -19,6 +19,7 @@ typedef Sandferry__V1__ContainerLayer layer;
 typedef Sandferry__V1__Pod pod;
 typedef Sandferry__V1__Process process;
 typedef Sandferry__V1__VpciDevice device;
+typedef Sandferry__V1__VpciReservation device_reservation;
 typedef Sandferry__V1__Plan9Share share;
 typedef Sandferry__V1__Plan9Reservation share_reservation;
 
@@ -32,7 +33,8 @@ struct index {
 struct world {
     const snapshot *s;
     struct sf_reasons *why;
-    struct index disks, reservations, containers, pods, processes, devices, shares, share_holds;
+    struct index disks, reservations, containers, pods, processes, devices, device_holds, shares,
+        share_holds;
 };
 
 #define BY(name, type, expression)                                                                 \
@@ -47,8 +49,20 @@ BY(by_reservation, reservation, strcmp(a->id, b->id))
 BY(by_container, container, strcmp(a->container_id, b->container_id))
 BY(by_pod, pod, strcmp(a->pod_id, b->pod_id))
 BY(by_device, device, strcmp(a->id, b->id))
+BY(by_device_reservation, device_reservation, strcmp(a->id, b->id))
+BY(by_port, device, strcmp(a->guest_address, b->guest_address))
 BY(by_share, share, strcmp(a->name, b->name))
 BY(by_share_reservation, share_reservation, strcmp(a->id, b->id))
+
+static int by_host(const void *left, const void *right)
+{
+    const device *a = *(device *const *)left, *b = *(device *const *)right;
+    int order = strcmp(a->host_address, b->host_address);
+
+    return order != 0 ? order
+                      : (a->virtual_function > b->virtual_function) -
+                            (a->virtual_function < b->virtual_function);
+}
 
 static int by_process(const void *left, const void *right)
 {
@@ -203,6 +217,20 @@ static void check_scsi(struct world *w)
 
 /* ---- plan9 ---- */
 
+/* What the guest holds of a share, and the line that it says so on. */
+static void check_fids(struct world *w, const share *sh, size_t i)
+{
+    bool served = sh->stage == SANDFERRY__V1__PLAN9_SHARE_STAGE__PLAN9_SHARE_STAGE_ADDED;
+
+    if (!served && (sh->n_fids > 0 || sh->partial.len > 0))
+        bad(w, "is not served, but the guest holds files of it", "plan9.shares[%zu].stage", i);
+    if (served && sh->n_fids > 0 && w->s->vm != NULL && w->s->vm->shares == NULL)
+        bad(w, "is absent, but the guest holds files of shares", "vm.shares");
+    for (size_t k = 0; k < sh->n_fids; k++)
+        if (!sh->fids[k]->open && sh->fids[k]->n_locks > 0)
+            bad(w, "has locks, but is not open", "plan9.shares[%zu].fids[%zu].open", i, k);
+}
+
 static void check_share(struct world *w, const Sandferry__V1__Plan9Section *plan9, size_t i)
 {
     const share *sh = plan9->shares[i];
@@ -215,6 +243,7 @@ static void check_share(struct world *w, const Sandferry__V1__Plan9Section *plan
             "plan9.shares[%zu].read_only", i);
     if (!sh->restricted && sh->n_allowed_names > 0)
         bad(w, "has names, but the share is not restricted", "plan9.shares[%zu].allowed_names", i);
+    check_fids(w, sh, i);
     if (m == NULL)
         return;
     if (sh->read_only && !m->read_only)
@@ -240,24 +269,82 @@ static void check_plan9(struct world *w)
         const share *held = find(&w->shares, &key);
         if (held != NULL && held->mount == NULL)
             bad(w, "holds a share that has no mount", "plan9.reservations[%zu].share", i);
+        if (held != NULL && plan9->reservations[i]->file &&
+            (!held->restricted || held->n_allowed_names != 1))
+            bad(w, "holds a file, but its share is not restricted to that one name",
+                "plan9.reservations[%zu].file", i);
     }
 }
 
 /* ---- vpci, network ---- */
 
+static bool is_in_vm(const device *d)
+{
+    return d->stage == SANDFERRY__V1__VPCI_DEVICE_STAGE__VPCI_DEVICE_STAGE_ASSIGNED ||
+           d->stage == SANDFERRY__V1__VPCI_DEVICE_STAGE__VPCI_DEVICE_STAGE_READY ||
+           d->stage == SANDFERRY__V1__VPCI_DEVICE_STAGE__VPCI_DEVICE_STAGE_ASSIGNED_INVALID;
+}
+
+static void check_device(struct world *w, const device *d, size_t i)
+{
+    bool of_host = d->host_address[0] != '\0';
+
+    if (of_host == (d->model[0] != '\0'))
+        bad(w, "must be set if, and only if, model is not", "vpci.devices[%zu].host_address", i);
+    if (!of_host && d->virtual_function != 0)
+        bad(w, "is set, but host_address is not", "vpci.devices[%zu].virtual_function", i);
+    if (of_host && d->n_properties > 0)
+        bad(w, "are of a model, and this is the host's", "vpci.devices[%zu].properties", i);
+    if (of_host && d->travels)
+        bad(w, "is set, but no device of the host travels", "vpci.devices[%zu].travels", i);
+    if (is_in_vm(d) && d->guest_address[0] == '\0')
+        bad(w, "is empty, but the device is in the VM", "vpci.devices[%zu].guest_address", i);
+    if (!is_in_vm(d) && d->guest_address[0] != '\0')
+        bad(w, "is set, but the device is not in the VM", "vpci.devices[%zu].guest_address", i);
+    if (d->stage == SANDFERRY__V1__VPCI_DEVICE_STAGE__VPCI_DEVICE_STAGE_READY && vm_stands_still(w))
+        bad(w, "is ready in a VM that does not run", "vpci.devices[%zu].stage", i);
+}
+
+/* Of all devices that have the key at all, no two have the same. */
+static void check_device_once(struct world *w, int (*compare)(const void *, const void *),
+                              const char *what, bool (*has)(const device *))
+{
+    const Sandferry__V1__VpciSection *vpci = w->s->vpci;
+    struct index sorted;
+    if (!index_list(&sorted, vpci->devices, vpci->n_devices, compare)) {
+        sf_reasons_add(w->why, "out of memory");
+        return;
+    }
+    for (size_t i = 1; i < sorted.n; i++) {
+        const device *d = sorted.list[i];
+        if (!has(d) || compare(&sorted.list[i - 1], &sorted.list[i]) != 0)
+            continue;
+        SF_CLEANUP(sf_freep) char *text = sf_format("device '%s' %s of another", d->id, what);
+        bad(w, text != NULL ? text : "comes twice", "vpci.devices");
+    }
+    index_done(&sorted);
+}
+
+static bool has_port(const device *d)
+{
+    return d->guest_address[0] != '\0';
+}
+
+static bool is_of_host(const device *d)
+{
+    return d->host_address[0] != '\0';
+}
+
 static void check_vpci(struct world *w)
 {
     const Sandferry__V1__VpciSection *vpci = w->s->vpci;
+    if (vpci == NULL)
+        return;
 
-    for (size_t i = 0; vpci != NULL && i < vpci->n_devices; i++) {
-        const device *d = vpci->devices[i];
-        if ((d->host_address[0] == '\0') == (d->model[0] == '\0'))
-            bad(w, "must be set if, and only if, model is not", "vpci.devices[%zu].host_address",
-                i);
-        if (d->stage == SANDFERRY__V1__VPCI_DEVICE_STAGE__VPCI_DEVICE_STAGE_READY &&
-            vm_stands_still(w))
-            bad(w, "is ready in a VM that does not run", "vpci.devices[%zu].stage", i);
-    }
+    for (size_t i = 0; i < vpci->n_devices; i++)
+        check_device(w, vpci->devices[i], i);
+    check_device_once(w, by_port, "is in the root port", has_port);
+    check_device_once(w, by_host, "is the function", is_of_host);
 }
 
 static void check_network(struct world *w)
@@ -393,12 +480,14 @@ static void check_held_shares(struct world *w, const container *c, size_t i)
 
 static void check_held_devices(struct world *w, const container *c, size_t i)
 {
-    for (size_t k = 0; lives(c) && k < c->n_device_ids; k++) {
-        const device key = {.id = c->device_ids[k]};
-        const device *d = find(&w->devices, &key);
+    for (size_t k = 0; lives(c) && k < c->n_vpci_reservation_ids; k++) {
+        const device_reservation key = {.id = c->vpci_reservation_ids[k]};
+        const device_reservation *hold = find(&w->device_holds, &key);
+        const device named = {.id = hold != NULL ? hold->device : (char *)""};
+        const device *d = hold != NULL ? find(&w->devices, &named) : NULL;
         if (d != NULL && d->stage != SANDFERRY__V1__VPCI_DEVICE_STAGE__VPCI_DEVICE_STAGE_READY)
             bad(w, "is not ready, but the container needs it",
-                "container.containers[%zu].device_ids[%zu]", i, k);
+                "container.containers[%zu].vpci_reservation_ids[%zu]", i, k);
     }
 }
 
@@ -542,7 +631,9 @@ static bool world_init(struct world *w, const snapshot *s, struct sf_reasons *wh
              index_list(&w->reservations, s->scsi->reservations, s->scsi->n_reservations,
                         by_reservation);
     if (ok && s->vpci != NULL)
-        ok = index_list(&w->devices, s->vpci->devices, s->vpci->n_devices, by_device);
+        ok = index_list(&w->devices, s->vpci->devices, s->vpci->n_devices, by_device) &&
+             index_list(&w->device_holds, s->vpci->reservations, s->vpci->n_reservations,
+                        by_device_reservation);
     if (ok && s->plan9 != NULL)
         ok = index_list(&w->shares, s->plan9->shares, s->plan9->n_shares, by_share) &&
              index_list(&w->share_holds, s->plan9->reservations, s->plan9->n_reservations,
@@ -564,6 +655,7 @@ static void world_done(struct world *w)
     index_done(&w->pods);
     index_done(&w->processes);
     index_done(&w->devices);
+    index_done(&w->device_holds);
     index_done(&w->shares);
     index_done(&w->share_holds);
 }

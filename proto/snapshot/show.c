@@ -160,8 +160,17 @@ static void add_devices(struct nodes *nodes, const Sandferry__V1__VpciSection *v
 {
     for (size_t i = 0; vpci != NULL && i < vpci->n_devices; i++) {
         const Sandferry__V1__VpciDevice *d = vpci->devices[i];
-        add(nodes, 2, "device '%s': %s, %s, %u held", d->id, STAGE(vpci_device, d->stage),
-            d->model[0] != '\0' ? d->model : d->host_address, d->refs);
+        struct sf_text what = {0};
+        sf_text_add(&what, "%s", d->model[0] != '\0' ? d->model : d->host_address);
+        if (d->virtual_function > 0)
+            sf_text_add(&what, " function %u", d->virtual_function);
+        for (size_t k = 0; k < d->n_properties; k++)
+            sf_text_add(&what, ",%s", d->properties[k]);
+        if (d->guest_address[0] != '\0')
+            sf_text_add(&what, " in %s", d->guest_address);
+        add(nodes, 2, "device '%s': %s, %s%s, %u held", d->id, STAGE(vpci_device, d->stage),
+            what.data != NULL ? what.data : "", d->travels ? ", travels" : "", d->refs);
+        sf_text_done(&what);
         set_name(nodes, sf_format("device %s", d->id));
     }
 }
@@ -225,6 +234,20 @@ static void add_share_link(struct nodes *nodes, const snapshot *s, const char *r
     add(nodes, 3, "holds: reservation '%s', which is not there", reservation);
 }
 
+static void add_device_link(struct nodes *nodes, const snapshot *s, const char *reservation)
+{
+    const Sandferry__V1__VpciSection *vpci = s->vpci;
+
+    for (size_t i = 0; vpci != NULL && i < vpci->n_reservations; i++) {
+        if (strcmp(vpci->reservations[i]->id, reservation) != 0)
+            continue;
+        add(nodes, 3, "holds: device '%s'", vpci->reservations[i]->device);
+        set_link(nodes, sf_format("device %s", vpci->reservations[i]->device));
+        return;
+    }
+    add(nodes, 3, "holds: reservation '%s', which is not there", reservation);
+}
+
 static void add_process(struct nodes *nodes, const Sandferry__V1__Process *p)
 {
     char exit_code[32] = "";
@@ -251,10 +274,8 @@ static void add_container(struct nodes *nodes, const snapshot *s, const Sandferr
         add_disk_link(nodes, s, "holds", c->scsi_reservation_ids[i]);
     for (size_t i = 0; i < c->n_plan9_reservation_ids; i++)
         add_share_link(nodes, s, c->plan9_reservation_ids[i]);
-    for (size_t i = 0; i < c->n_device_ids; i++) {
-        add(nodes, 3, "holds: device '%s'", c->device_ids[i]);
-        set_link(nodes, sf_format("device %s", c->device_ids[i]));
-    }
+    for (size_t i = 0; i < c->n_vpci_reservation_ids; i++)
+        add_device_link(nodes, s, c->vpci_reservation_ids[i]);
     for (size_t i = 0; s->process != NULL && i < s->process->n_processes && !full(nodes); i++)
         if (strcmp(s->process->processes[i]->container_id, c->container_id) == 0)
             add_process(nodes, s->process->processes[i]);

@@ -44,7 +44,7 @@ static void fit_to_this_build(void)
     for (size_t i = 0; i < golden->container->n_containers; i++) {
         Sandferry__V1__Container *one = golden->container->containers[i];
         drop(one->plan9_reservation_ids, &one->n_plan9_reservation_ids);
-        drop(one->device_ids, &one->n_device_ids);
+        drop(one->vpci_reservation_ids, &one->n_vpci_reservation_ids);
     }
 }
 

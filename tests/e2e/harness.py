@@ -24,6 +24,7 @@ import grpc
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROTO_PATHS = [os.path.join(SOURCE, "proto"), "/usr/share/grpc-proto", "/usr/include"]
 PROTO_FILES = ["sandferry/v1/snapshot.proto", "sandferry/v1/sandbox.proto", "sandferry/v1/disk.proto",
+               "sandferry/v1/share.proto", "sandferry/v1/device.proto",
                "sandferry/v1/container.proto", "sandferry/v1/process.proto",
                "google/rpc/status.proto", "google/rpc/error_details.proto"]
 BOOT_S = 90         # a VM under emulation and sanitizers, with the machine busy
@@ -49,6 +50,8 @@ def generate():
 
 
 MODULES = generate()
+MESSAGES = {name: message for module in MODULES
+            for name, message in module.DESCRIPTOR.message_types_by_name.items()}
 pb = MODULES[1]
 snapshot_pb = MODULES[0]
 
@@ -68,7 +71,7 @@ class Refused(Exception):
         self.details = []
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":
-                status = message_class(MODULES[5].DESCRIPTOR.message_types_by_name["Status"])()
+                status = message_class(MESSAGES["Status"])()
                 status.ParseFromString(value)
                 self.status = status
                 self.details = [unpack(any_) for any_ in status.details]
@@ -81,7 +84,7 @@ class Refused(Exception):
 
 def unpack(any_):
     name = any_.type_url.rsplit("/", 1)[1].rsplit(".", 1)[1]
-    message = message_class(MODULES[6].DESCRIPTOR.message_types_by_name[name])()
+    message = message_class(MESSAGES[name])()
     assert any_.Unpack(message), any_.type_url
     return message
 

@@ -108,6 +108,8 @@ static void add_vm(snapshot *s)
     s->vm->memory->generation = any();
     s->vm->agent = NEW(agent_floors);
     s->vm->agent->next_call_id = any();
+    s->vm->shares = NEW(agent_floors);
+    s->vm->shares->last_received = any();
     for (uint32_t n = below(4); n > 0; n--)
         APPEND(s->vm->agent, unacknowledged, some_bytes(100));
     if (often()) {
@@ -170,13 +172,26 @@ static void hold_device(snapshot *s, Sandferry__V1__Container *c)
     if (s->vpci->n_devices == 0 || below(2) == 0) {
         Sandferry__V1__VpciDevice *d = NEW(vpci_device);
         d->id = guid(3, (unsigned)s->vpci->n_devices);
-        d->model = text("virtio-rng-pci");
+        if (often()) {
+            d->model = text("nvme");
+            d->travels = below(2) == 1;
+            for (uint32_t i = 0, n = below(3); i < n; i++)
+                APPEND(d, properties, text("p%u=%u", i, below(9)));
+        } else {
+            d->host_address = text("0000:%02x:00.0", (unsigned)s->vpci->n_devices);
+            d->virtual_function = below(3);
+        }
         d->stage = SANDFERRY__V1__VPCI_DEVICE_STAGE__VPCI_DEVICE_STAGE_READY;
+        d->guest_address = text("port%zu", s->vpci->n_devices);
         APPEND(s->vpci, devices, d);
     }
     Sandferry__V1__VpciDevice *d = s->vpci->devices[below((uint32_t)s->vpci->n_devices)];
+    Sandferry__V1__VpciReservation *r = NEW(vpci_reservation);
     d->refs++;
-    APPEND(c, device_ids, text("%s", d->id));
+    r->id = guid(6, (unsigned)s->vpci->n_reservations);
+    r->device = text("%s", d->id);
+    APPEND(c, vpci_reservation_ids, text("%s", r->id));
+    APPEND(s->vpci, reservations, r);
 }
 
 static void hold_share(snapshot *s, Sandferry__V1__Container *c)
@@ -195,8 +210,21 @@ static void hold_share(snapshot *s, Sandferry__V1__Container *c)
         Sandferry__V1__Plan9Fid *fid = NEW(plan9_fid);
         fid->fid = 10 * i + below(10);
         fid->path = text("file-%u", i);
+        fid->qid_path = any();
+        fid->open = often();
+        for (uint32_t k = 0, locks = fid->open ? below(3) : 0; k < locks; k++) {
+            Sandferry__V1__Plan9Lock *lock = NEW(plan9_lock);
+            lock->exclusive = below(2) == 1;
+            lock->start = 100 * k + below(100);
+            lock->length = below(50);
+            lock->process = below(30000);
+            lock->client = text("g-c%u", below(9));
+            APPEND(fid, locks, lock);
+        }
         APPEND(share, fids, fid);
     }
+    share->msize = 1u << (12 + below(6));
+    share->partial = some_bytes(100);
     r->share = text("%s", share->name);
     r->id = guid(4, (unsigned)s->plan9->n_reservations);
     APPEND(c, plan9_reservation_ids, text("%s", r->id));

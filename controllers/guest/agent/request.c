@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include "guest/agent/container.h"
+#include "guest/agent/device.h"
 #include "guest/agent/disk.h"
 #include "guest/agent/exec.h"
 #include "guest/agent/freeze.h"
@@ -57,6 +58,16 @@ static void unmount_disk(const Request *r)
 static void eject_disk(const Request *r)
 {
     job_start(r->id, disk_eject, r->eject_disk, NULL, NULL);
+}
+
+static void add_device(const Request *r)
+{
+    device_add(r->id, r->add_device);
+}
+
+static void remove_device(const Request *r)
+{
+    device_remove(r->id, r->remove_device);
 }
 
 static void create_container(const Request *r)
@@ -155,6 +166,8 @@ static const struct {
     [BODY(MOUNT_DISK)]       = { mount_disk,       false },
     [BODY(UNMOUNT_DISK)]     = { unmount_disk,     false },
     [BODY(EJECT_DISK)]       = { eject_disk,       false },
+    [BODY(ADD_DEVICE)]       = { add_device,       false },
+    [BODY(REMOVE_DEVICE)]    = { remove_device,    false },
     [BODY(CREATE_CONTAINER)] = { create_container, false },
     [BODY(START_CONTAINER)]  = { start_container,  false },
     [BODY(DELETE_CONTAINER)] = { delete_container, false },
