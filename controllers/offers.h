@@ -250,6 +250,9 @@ struct sf_processes_offer {
     /* Who is told of exits. Kept over a save and a restore by calling it again in resume. */
     void (*on_init_exit)(struct sf_controller *owner, struct sf_controller *container,
                          sf_init_exited_fn fn);
+    /* A container has another id on this host; its id in the guest stays. The new one is nobody's.
+     */
+    void (*rename)(struct sf_controller *owner, const char *container_id, const char *new_id);
 };
 
 /* ---- The container controller's: containers. ---- */

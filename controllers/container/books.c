@@ -46,6 +46,28 @@ const struct sf_machine container_machine = {
 
 /* ---- Pods ---- */
 
+static int by_pod_id(const void *a, const void *b)
+{
+    const struct pod *const *left = a, *const *right = b;
+
+    return strcmp((*left)->pod_id, (*right)->pod_id);
+}
+
+static int by_container_id(const void *a, const void *b)
+{
+    const struct container *const *left = a, *const *right = b;
+
+    return strcmp((*left)->container_id, (*right)->container_id);
+}
+
+void containers_sort(struct containers *c)
+{
+    if (c->n_pods > 1)
+        qsort(c->pods, c->n_pods, sizeof(*c->pods), by_pod_id);
+    if (c->n > 1)
+        qsort(c->list, c->n, sizeof(*c->list), by_container_id);
+}
+
 struct pod *pod_find(const struct containers *c, const char *pod_id)
 {
     for (size_t i = 0; i < c->n_pods; i++)
@@ -75,19 +97,46 @@ struct pod *pod_add(struct containers *c, const char *pod_id, const char *guest_
     return pod;
 }
 
+static void labels_free(struct label *labels, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(labels[i].key);
+        free(labels[i].value);
+    }
+}
+
+static void pod_free(struct pod *pod)
+{
+    labels_free(pod->labels, pod->n_labels);
+    free(pod);
+}
+
+void pod_remove(struct containers *c, struct pod *pod)
+{
+    size_t at = 0;
+
+    while (c->pods[at] != pod)
+        at++;
+    c->n_pods--;
+    memmove(&c->pods[at], &c->pods[at + 1], (c->n_pods - at) * sizeof(*c->pods));
+    pod_free(pod);
+}
+
+size_t pod_size(const struct containers *c, const char *pod_id)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n; i++)
+        n += strcmp(c->list[i]->pod_id, pod_id) == 0;
+    return n;
+}
+
 void pod_remove_if_empty(struct containers *c, const char *pod_id)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->list[i]->pod_id, pod_id) == 0)
-            return;
-    for (size_t i = 0; i < c->n_pods; i++) {
-        if (strcmp(c->pods[i]->pod_id, pod_id) != 0)
-            continue;
-        free(c->pods[i]);
-        c->n_pods--;
-        memmove(&c->pods[i], &c->pods[i + 1], (c->n_pods - i) * sizeof(*c->pods));
-        return;
-    }
+    struct pod *pod = pod_find(c, pod_id);
+
+    if (pod != NULL && !pod->declared && pod_size(c, pod_id) == 0)
+        pod_remove(c, pod);
 }
 
 /* ---- Containers ---- */
@@ -126,10 +175,7 @@ struct container *container_add(struct containers *c, const char *container_id, 
 
 static void container_free(struct container *container)
 {
-    for (size_t i = 0; i < container->n_labels; i++) {
-        free(container->labels[i].key);
-        free(container->labels[i].value);
-    }
+    labels_free(container->labels, container->n_labels);
     free(container->spec);
     free(container);
 }
@@ -150,7 +196,7 @@ void containers_empty(struct containers *c)
     for (size_t i = 0; i < c->n; i++)
         container_free(c->list[i]);
     for (size_t i = 0; i < c->n_pods; i++)
-        free(c->pods[i]);
+        pod_free(c->pods[i]);
     free(c->list);
     free(c->pods);
     c->list = NULL;
@@ -158,20 +204,30 @@ void containers_empty(struct containers *c)
     c->n = c->n_pods = 0;
 }
 
-bool container_add_label(struct container *c, const char *key, const char *value)
+static bool add_label(struct label labels[LABELS_MAX], size_t *n, const char *key,
+                      const char *value)
 {
     struct label label = {.key = strdup(key), .value = strdup(value)};
 
-    if (c->n_labels == LABELS_MAX || label.key == NULL || label.value == NULL) {
-        free(label.key);
-        free(label.value);
+    if (*n == LABELS_MAX || label.key == NULL || label.value == NULL) {
+        labels_free(&label, 1);
         return false;
     }
-    size_t at = c->n_labels++;
-    for (; at > 0 && strcmp(c->labels[at - 1].key, key) > 0; at--)
-        c->labels[at] = c->labels[at - 1];
-    c->labels[at] = label;
+    size_t at = (*n)++;
+    for (; at > 0 && strcmp(labels[at - 1].key, key) > 0; at--)
+        labels[at] = labels[at - 1];
+    labels[at] = label;
     return true;
+}
+
+bool container_add_label(struct container *c, const char *key, const char *value)
+{
+    return add_label(c->labels, &c->n_labels, key, value);
+}
+
+bool pod_add_label(struct pod *pod, const char *key, const char *value)
+{
+    return add_label(pod->labels, &pod->n_labels, key, value);
 }
 
 bool held_add(struct held *held, const char *reservation_id)

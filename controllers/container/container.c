@@ -85,6 +85,12 @@ static bool do_import(struct sf_controller *c, const struct sf_bytes *section, u
     return containers_from_section(containers_of(c), section, err);
 }
 
+static bool do_patch(struct sf_controller *c, const char *object, const char *value,
+                     struct sf_error **err)
+{
+    return containers_patch(containers_of(c), object, value, err);
+}
+
 static bool do_prepare(struct sf_controller *c, struct sf_error **err)
 {
     struct containers *all = containers_of(c);
@@ -134,6 +140,7 @@ SF_CONTROLLER_EXPORT(
     .check   = do_check,
     .save    = do_save,
     .import  = do_import,
+    .patch   = do_patch,
     .prepare = do_prepare,
     .abandon = do_abandon)
 /* clang-format on */

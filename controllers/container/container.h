@@ -44,10 +44,6 @@ enum container_event {
 
 extern const struct sf_machine container_machine;
 
-struct pod {
-    char pod_id[SF_ID_SIZE], guest_pod_id[SF_ID_SIZE];
-};
-
 struct layer {
     char reservation_id[SF_GUID_SIZE];
     char guest_path[LAYER_PATH_SIZE];
@@ -63,6 +59,13 @@ struct held {
 
 struct label {
     char *key, *value; /* owned */
+};
+
+struct pod {
+    char pod_id[SF_ID_SIZE], guest_pod_id[SF_ID_SIZE];
+    bool declared;                   /* by CreatePod: stays when its last container goes */
+    struct label labels[LABELS_MAX]; /* sorted by key */
+    size_t n_labels;
 };
 
 struct container {
@@ -94,7 +97,12 @@ struct containers {
 struct pod *pod_find(const struct containers *c, const char *pod_id);
 struct pod *pod_add(struct containers *c, const char *pod_id, const char *guest_pod_id,
                     struct sf_error **err);
+void pod_remove(struct containers *c, struct pod *pod);
+/* One that nobody has asked for goes with its last container. */
 void pod_remove_if_empty(struct containers *c, const char *pod_id);
+size_t pod_size(const struct containers *c, const char *pod_id); /* containers in it */
+/* Copies. False: no memory, or too many. */
+bool pod_add_label(struct pod *pod, const char *key, const char *value);
 struct container *container_find(const struct containers *c, const char *container_id);
 struct container *container_add(struct containers *c, const char *container_id, const char *pod_id,
                                 struct sf_error **err);
@@ -102,6 +110,26 @@ void container_remove(struct containers *c, struct container *container);
 void containers_empty(struct containers *c);
 bool container_add_label(struct container *c, const char *key, const char *value);
 bool held_add(struct held *held, const char *reservation_id); /* false: it is full */
+
+/* By id, once ids have changed. */
+void containers_sort(struct containers *c);
+
+/* ---- pod.c: what containers have in common, and other ids on this host ---- */
+/* One that nobody has asked for. */
+struct pod *pod_new(struct containers *c, const char *pod_id, struct sf_error **err);
+/* One that stays until pod_delete(). ALREADY_EXISTS, INVALID_ARGUMENT. */
+bool pod_create(struct containers *c, const char *pod_id, const struct label *labels, size_t n,
+                struct pod **ret, struct sf_error **err);
+/* FAILED_PRECONDITION while it has containers. */
+bool pod_delete(struct containers *c, struct pod *pod, struct sf_error **err);
+/* Whether a container may be deleted: a pod's sandbox container goes last. */
+bool pod_lets_go(const struct containers *c, const struct container *container,
+                 struct sf_error **err);
+/* The id that a new container gets in the guest. */
+void container_guest_id(const struct containers *c, const char *container_id, char ret[SF_ID_SIZE]);
+/* "pod/ID" or "container/ID" gets another id on this host. */
+bool containers_patch(struct containers *c, const char *object, const char *value,
+                      struct sf_error **err);
 
 /* ---- create.c: everything that a container needs, and the way back ---- */
 
@@ -132,6 +160,8 @@ struct wanted_container {
     size_t n_labels;
 };
 
+/* Keys that come twice, or have no good length. */
+bool labels_check(const struct label *labels, size_t n, struct sf_error **err);
 bool container_create(struct containers *c, const struct wanted_container *wanted,
                       struct container **ret, struct sf_error **err);
 bool container_start(struct containers *c, struct container *container, struct sf_error **err);

@@ -75,15 +75,19 @@ static bool check(struct containers *c, const struct wanted_container *wanted,
     return check_numbers(wanted, err);
 }
 
-static bool check_labels(const struct wanted_container *wanted, struct sf_error **err)
+bool labels_check(const struct label *labels, size_t n, struct sf_error **err)
 {
-    for (size_t i = 0; i < wanted->n_labels; i++) {
-        const char *key = wanted->labels[i].key;
+    if (n > LABELS_MAX) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "%zu labels; at most %d", n, LABELS_MAX);
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "labels", "at most %d", LABELS_MAX);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *key = labels[i].key;
         bool twice = false;
         for (size_t k = 0; k < i && !twice; k++)
-            twice = strcmp(wanted->labels[k].key, key) == 0;
+            twice = strcmp(labels[k].key, key) == 0;
         if (key[0] != '\0' && strlen(key) <= SF_LABEL_KEY_MAX && !twice &&
-            strlen(wanted->labels[i].value) <= SF_LABEL_VALUE_MAX)
+            strlen(labels[i].value) <= SF_LABEL_VALUE_MAX)
             continue;
         sf_fail(err, SF_INVALID_ARGUMENT,
                 "labels[%zu]: the key '%.128s' %s; give each key once, with 1 to %d bytes, and a "
@@ -104,15 +108,17 @@ static struct container *new_container(struct containers *c, const struct wanted
     const char *pod_id = wanted->pod_id[0] != '\0' ? wanted->pod_id : wanted->container_id;
     struct pod *pod = pod_find(c, pod_id);
 
-    if (pod == NULL && (pod = pod_add(c, pod_id, pod_id, err)) == NULL)
+    if (pod == NULL && (pod = pod_new(c, pod_id, err)) == NULL)
         return NULL;
+    char guest_id[SF_ID_SIZE];
+    container_guest_id(c, wanted->container_id, guest_id);
     struct container *container = container_add(c, wanted->container_id, pod_id, err);
-    SF_CLEANUP(sf_freep)
-    char *rootfs = sf_guest_rootfs_path(pod->guest_pod_id, wanted->container_id);
+    SF_CLEANUP(sf_freep) char *rootfs = sf_guest_rootfs_path(pod->guest_pod_id, guest_id);
     bool ok = container != NULL && rootfs != NULL && strlen(rootfs) < LAYER_PATH_SIZE;
     for (size_t i = 0; ok && i < wanted->n_labels; i++)
         ok = container_add_label(container, wanted->labels[i].key, wanted->labels[i].value);
     if (ok) {
+        memcpy(container->guest_container_id, guest_id, sizeof(guest_id));
         snprintf(container->rootfs_path, LAYER_PATH_SIZE, "%s", rootfs);
         container->created_at_ns = sf_clock_realtime_ns();
         return container;
@@ -175,7 +181,8 @@ keep:
 bool container_create(struct containers *c, const struct wanted_container *wanted,
                       struct container **ret, struct sf_error **err)
 {
-    if (!check(c, wanted, err) || !check_labels(wanted, err) || !spec_check(wanted, err))
+    if (!check(c, wanted, err) || !labels_check(wanted->labels, wanted->n_labels, err) ||
+        !spec_check(wanted, err))
         return false;
     struct container *container = new_container(c, wanted, err);
     if (container == NULL)
@@ -223,7 +230,7 @@ bool container_delete(struct containers *c, struct container *container, struct 
     struct sf_controller *owner;
     const struct sf_processes_offer *processes = processes_of(c, &owner, err);
 
-    if (processes == NULL)
+    if (processes == NULL || !pod_lets_go(c, container, err))
         return false;
     if (container->combined && !guest_delete(c, container, err))
         return sf_fail_in(err, "container '%s'", container->container_id);

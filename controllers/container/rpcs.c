@@ -243,6 +243,27 @@ static struct container *find_again(struct sf_controller *c, const char *contain
     return container != NULL && container->serial == serial ? container : NULL;
 }
 
+/* Until it is gone; by us or by somebody else. */
+static bool end_container(struct sf_controller *c, struct sf_call *call,
+                          struct container *container, bool force, struct sf_error **err)
+{
+    uint64_t serial = container->serial;
+    char id[SF_ID_SIZE];
+
+    memcpy(id, container->container_id, sizeof(id));
+    if (container->state == CONTAINER_RUNNING && !force)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "container '%s' runs; kill it first, or delete it with force", id);
+    if (!pod_lets_go(containers_of(c), container, err))
+        return false;
+    if (alive(container) && !kill_it(c, id, err))
+        return false;
+    while ((container = find_again(c, id, serial)) != NULL && alive(container))
+        if (!sf_call_wait(call, err))
+            return false;
+    return container == NULL || container_delete(containers_of(c), container, err);
+}
+
 static bool delete_container(struct sf_controller *c, struct sf_call *call, const void *request,
                              void *reply, struct sf_error **err)
 {
@@ -250,20 +271,7 @@ static bool delete_container(struct sf_controller *c, struct sf_call *call, cons
     struct container *container = find(c, q->container_id, err);
 
     (void)reply;
-    if (container == NULL)
-        return false;
-    uint64_t serial = container->serial;
-    if (container->state == CONTAINER_RUNNING && !q->force)
-        return sf_fail(err, SF_FAILED_PRECONDITION,
-                       "container '%s' runs; kill it first, or delete it with force",
-                       q->container_id);
-    if (alive(container) && !kill_it(c, q->container_id, err))
-        return false;
-    while ((container = find_again(c, q->container_id, serial)) != NULL && alive(container))
-        if (!sf_call_wait(call, err))
-            return false;
-    return container == NULL /* somebody else was quicker */ ||
-           container_delete(containers_of(c), container, err);
+    return container != NULL && end_container(c, call, container, q->force, err);
 }
 
 static bool list_containers(struct sf_controller *c, struct sf_call *call, const void *request,
@@ -298,9 +306,142 @@ static const struct sf_method methods[] = {
 };
 /* clang-format on */
 
+/* ---- Pods ---- */
+
+static struct pod *find_pod(struct sf_controller *c, const char *pod_id, struct sf_error **err)
+{
+    struct pod *pod = pod_find(containers_of(c), pod_id);
+
+    if (pod == NULL)
+        sf_fail(err, SF_NOT_FOUND, "sandbox '%s' has no pod '%s'", sf_sandbox_id(c->sandbox),
+                pod_id);
+    return pod;
+}
+
+/* Takes the pod of that id out of the books' message. */
+static Sandferry__V1__Pod *take_pod(section_t *wire, const char *pod_id)
+{
+    for (size_t i = 0; i < wire->n_pods; i++) {
+        Sandferry__V1__Pod *pod = wire->pods[i];
+        if (pod == NULL || strcmp(pod->pod_id, pod_id) != 0)
+            continue;
+        wire->pods[i] = NULL;
+        return pod;
+    }
+    return NULL;
+}
+
+static bool create_pod(struct sf_controller *c, struct sf_call *call, const void *request,
+                       void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__CreatePodRequest *q = request;
+    Sandferry__V1__CreatePodResponse *out = reply;
+    SF_CLEANUP(sf_freep) struct label *labels = calloc(q->n_labels + 1, sizeof(*labels));
+    struct pod *pod;
+
+    (void)call;
+    if (labels == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    for (size_t i = 0; i < q->n_labels; i++)
+        labels[i] = (struct label){.key = q->labels[i]->key, .value = q->labels[i]->value};
+    if (!pod_create(containers_of(c), q->pod_id, labels, q->n_labels, &pod, err))
+        return false;
+    section_t *wire = books(containers_of(c), err);
+    if (wire == NULL)
+        return false;
+    out->pod = take_pod(wire, q->pod_id);
+    sandferry__v1__container_section__free_unpacked(wire, NULL);
+    return true;
+}
+
+/* The next to go: its sandbox container last. NULL: none is left. */
+static struct container *next_of_pod(const struct containers *c, const char *pod_id)
+{
+    struct container *last = NULL;
+
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->list[i]->pod_id, pod_id) == 0) {
+            if (strcmp(c->list[i]->container_id, pod_id) != 0)
+                return c->list[i];
+            last = c->list[i];
+        }
+    return last;
+}
+
+static bool delete_pod(struct sf_controller *c, struct sf_call *call, const void *request,
+                       void *reply, struct sf_error **err)
+{
+    const Sandferry__V1__DeletePodRequest *q = request;
+    struct container *container;
+    struct pod *pod = find_pod(c, q->pod_id, err);
+
+    (void)reply;
+    if (pod == NULL)
+        return false;
+    while (q->force && (container = next_of_pod(containers_of(c), q->pod_id)) != NULL)
+        if (!end_container(c, call, container, true, err))
+            return sf_fail_in(err, "pod '%s'", q->pod_id);
+    pod = pod_find(containers_of(c), q->pod_id);
+    return pod == NULL /* it went with its last container */ ||
+           pod_delete(containers_of(c), pod, err);
+}
+
+static bool fill_detail(Sandferry__V1__PodDetail *detail, const struct containers *c)
+{
+    const char *pod_id = detail->pod->pod_id;
+
+    detail->container_ids = calloc(pod_size(c, pod_id) + 1, sizeof(char *));
+    for (size_t i = 0; detail->container_ids != NULL && i < c->n; i++) {
+        if (strcmp(c->list[i]->pod_id, pod_id) != 0)
+            continue;
+        char *id = strdup(c->list[i]->container_id);
+        if (id == NULL)
+            return false;
+        detail->container_ids[detail->n_container_ids++] = id;
+    }
+    return detail->container_ids != NULL;
+}
+
+static bool list_pods(struct sf_controller *c, struct sf_call *call, const void *request,
+                      void *reply, struct sf_error **err)
+{
+    Sandferry__V1__ListPodsResponse *out = reply;
+    const struct containers *all = containers_of(c);
+    section_t *wire = books(all, err);
+    bool ok = wire != NULL;
+
+    (void)call;
+    (void)request;
+    out->pods = calloc(all->n_pods + 1, sizeof(*out->pods));
+    for (size_t i = 0; ok && out->pods != NULL && i < all->n_pods; i++) {
+        Sandferry__V1__PodDetail *detail = malloc(sizeof(*detail));
+        if (detail == NULL) {
+            ok = sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+            break;
+        }
+        sandferry__v1__pod_detail__init(detail);
+        out->pods[out->n_pods++] = detail;
+        detail->pod = take_pod(wire, all->pods[i]->pod_id);
+        ok = fill_detail(detail, all) || sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    }
+    if (wire != NULL)
+        sandferry__v1__container_section__free_unpacked(wire, NULL);
+    return ok && (out->pods != NULL || sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory"));
+}
+
+static const struct sf_method pod_methods[] = {
+    {"CreatePod", create_pod, SF_OPERATOR, 0},
+    {"DeletePod", delete_pod, SF_OPERATOR, SF_METHOD_WAITS},
+    {"ListPods", list_pods, SF_READER, SF_METHOD_READS},
+    {0},
+};
+
 struct sf_service container_services[] = {
     {.descriptor = &sandferry__v1__container_service__descriptor,
      .methods = methods,
+     .files = container_files},
+    {.descriptor = &sandferry__v1__pod_service__descriptor,
+     .methods = pod_methods,
      .files = container_files},
     {0},
 };
@@ -308,5 +449,5 @@ struct sf_service container_services[] = {
 /* The linker knows the size of the files, the compiler does not. Runs when the object is opened. */
 __attribute__((constructor)) static void set_files_size(void)
 {
-    container_services[0].files_size = container_files_size;
+    container_services[0].files_size = container_services[1].files_size = container_files_size;
 }

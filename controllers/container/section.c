@@ -80,6 +80,18 @@ static void held_to_wire(const struct container *c, struct wire_container *w)
     w->message.n_vpci_reservation_ids = c->held[HELD_DEVICES].n;
 }
 
+static size_t labels_to_wire(const struct label *labels, size_t n, Sandferry__V1__Label *wires,
+                             Sandferry__V1__Label **list)
+{
+    for (size_t i = 0; i < n; i++) {
+        sandferry__v1__label__init(&wires[i]);
+        wires[i].key = labels[i].key;
+        wires[i].value = labels[i].value;
+        list[i] = &wires[i];
+    }
+    return n;
+}
+
 static void container_to_wire(const struct container *c, struct wire_container *w)
 {
     container_t *m = &w->message;
@@ -94,14 +106,8 @@ static void container_to_wire(const struct container *c, struct wire_container *
     held_to_wire(c, w);
     if (c->spec != NULL)
         m->spec = c->spec;
-    for (size_t i = 0; i < c->n_labels; i++) {
-        sandferry__v1__label__init(&w->label[i]);
-        w->label[i].key = c->labels[i].key;
-        w->label[i].value = c->labels[i].value;
-        w->label_list[i] = &w->label[i];
-    }
+    m->n_labels = labels_to_wire(c->labels, c->n_labels, w->label, w->label_list);
     m->labels = w->label_list;
-    m->n_labels = c->n_labels;
     google__protobuf__timestamp__init(&w->created_at);
     w->created_at.seconds = c->created_at_ns / NS_PER_S;
     w->created_at.nanos = (int32_t)(c->created_at_ns % NS_PER_S);
@@ -120,20 +126,34 @@ static bool pack(section_t *section, struct sf_bytes *ret, struct sf_error **err
     return true;
 }
 
+struct wire_pod {
+    pod_t message;
+    Sandferry__V1__Label label[LABELS_MAX];
+    Sandferry__V1__Label *label_list[LABELS_MAX];
+};
+
+static void pod_to_wire(const struct pod *pod, struct wire_pod *w)
+{
+    sandferry__v1__pod__init(&w->message);
+    w->message.pod_id = (char *)(uintptr_t)pod->pod_id;
+    w->message.guest_pod_id = (char *)(uintptr_t)pod->guest_pod_id;
+    w->message.declared = pod->declared;
+    w->message.n_labels = labels_to_wire(pod->labels, pod->n_labels, w->label, w->label_list);
+    w->message.labels = w->label_list;
+}
+
 bool containers_to_section(const struct containers *c, struct sf_bytes *ret, struct sf_error **err)
 {
     section_t section = SANDFERRY__V1__CONTAINER_SECTION__INIT;
     struct wire_container *wires = calloc(c->n + 1, sizeof(*wires));
     container_t **list = calloc(c->n + 1, sizeof(*list));
-    pod_t *pods = calloc(c->n_pods + 1, sizeof(*pods)),
-          **pod_list = calloc(c->n_pods + 1, sizeof(*pod_list));
+    struct wire_pod *pods = calloc(c->n_pods + 1, sizeof(*pods));
+    pod_t **pod_list = calloc(c->n_pods + 1, sizeof(*pod_list));
     bool ok = wires != NULL && list != NULL && pods != NULL && pod_list != NULL;
 
     for (size_t i = 0; ok && i < c->n_pods; i++) {
-        sandferry__v1__pod__init(&pods[i]);
-        pods[i].pod_id = c->pods[i]->pod_id;
-        pods[i].guest_pod_id = c->pods[i]->guest_pod_id;
-        pod_list[i] = &pods[i];
+        pod_to_wire(c->pods[i], &pods[i]);
+        pod_list[i] = &pods[i].message;
     }
     for (size_t i = 0; ok && i < c->n; i++) {
         container_to_wire(c->list[i], &wires[i]);
@@ -269,7 +289,17 @@ static bool pod_from_wire(struct containers *c, const pod_t *wire, struct sf_err
                        wire->guest_pod_id);
     if (pod_find(c, wire->pod_id) != NULL)
         return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' comes twice", wire->pod_id);
-    return pod_add(c, wire->pod_id, wire->guest_pod_id, err) != NULL;
+    struct pod *pod = pod_add(c, wire->pod_id, wire->guest_pod_id, err);
+    if (pod == NULL)
+        return false;
+    pod->declared = wire->declared;
+    if (wire->n_labels > LABELS_MAX)
+        return sf_fail(err, SF_INVALID_ARGUMENT, "%zu labels; at most %d", wire->n_labels,
+                       LABELS_MAX);
+    for (size_t i = 0; i < wire->n_labels; i++)
+        if (!pod_add_label(pod, wire->labels[i]->key, wire->labels[i]->value))
+            return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    return true;
 }
 
 static bool fill(struct containers *c, const section_t *wire, struct sf_error **err)

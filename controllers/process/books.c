@@ -104,6 +104,22 @@ struct process *process_add(struct processes *p, const char *container_id, const
     return new;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct process *const *left = a, *const *right = b;
+
+    return compare(*left, (*right)->container_id, (*right)->exec_id);
+}
+
+void process_rename(struct processes *p, const char *container_id, const char *new_id)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->list[i]->container_id, container_id) == 0)
+            snprintf(p->list[i]->container_id, sizeof(p->list[i]->container_id), "%s", new_id);
+    if (p->n > 1)
+        qsort(p->list, p->n, sizeof(struct process *), by_id);
+}
+
 static void process_free(struct process *process)
 {
     ring_done(&process->out[0]);

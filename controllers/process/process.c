@@ -79,6 +79,12 @@ static void on_init_exit(struct sf_controller *owner, struct sf_controller *cont
     processes_of(owner)->on_exit = fn;
 }
 
+static void rename_container(struct sf_controller *owner, const char *container_id,
+                             const char *new_id)
+{
+    process_rename(processes_of(owner), container_id, new_id);
+}
+
 static const struct sf_processes_offer processes_offer = {
     .size = sizeof(processes_offer),
     .add_init = add_init,
@@ -86,6 +92,7 @@ static const struct sf_processes_offer processes_offer = {
     .forget = forget,
     .signal_init = signal_init,
     .on_init_exit = on_init_exit,
+    .rename = rename_container,
 };
 
 static const struct sf_offer offers[] = {{SF_PROCESSES_OFFER, &processes_offer}, {0}};

@@ -91,6 +91,8 @@ struct process *process_find_guest(const struct processes *p, const char *guest_
 /* NULL: there is one, too many, or no memory. */
 struct process *process_add(struct processes *p, const char *container_id, const char *exec_id,
                             struct sf_error **err);
+/* All processes of a container, which has another id now. */
+void process_rename(struct processes *p, const char *container_id, const char *new_id);
 void process_remove(struct processes *p, struct process *process);
 void processes_empty(struct processes *p);
 

@@ -190,6 +190,8 @@ static const struct rule rules[] = {
     { "container.containers[].guest_container_id",          MUST(SF_ID_MAX),              id         },
     { "container.containers[].pod_id",                      MUST(SF_ID_MAX),              id         },
     { "container.containers[].spec",                        MAY(SF_SNAPSHOT_STRING_MAX),  json       },
+    { "container.pods[].labels[].key",                      MUST(SF_LABEL_KEY_MAX),       NULL       },
+    { "container.pods[].labels[].value",                    MAY(SF_LABEL_VALUE_MAX),      NULL       },
     { "container.containers[].labels[].key",                MUST(SF_LABEL_KEY_MAX),       NULL       },
     { "container.containers[].labels[].value",              MAY(SF_LABEL_VALUE_MAX),      NULL       },
     { "container.containers[].layers.rootfs_path",          MAY(SF_PATH_MAX),             path       },

@@ -113,6 +113,7 @@ const struct sf_list sf_lists[] = {
     { "network.namespaces[].endpoints[]", { "network.namespaces[].endpoints[].nic_id" } },
     { "container.pods[]",                 { "container.pods[].pod_id" } },
     { "container.containers[]",           { "container.containers[].container_id" } },
+    { "container.pods[].labels[]",        { "container.pods[].labels[].key" } },
     { "container.containers[].labels[]",  { "container.containers[].labels[].key" } },
     { "process.processes[]",              { "process.processes[].container_id",
                                             "process.processes[].exec_id" } },
