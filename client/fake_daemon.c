@@ -95,9 +95,12 @@ static ProtobufCMessage *next_answer(struct fake *f, const ProtobufCMessageDescr
 
 static bool send_all(struct fake *f, struct rpc_call *call, struct sf_error **err)
 {
-    const ProtobufCMessageDescriptor *type = strstr(rpc_call_method(call), "WatchEvents") != NULL
-                                                 ? &sandferry__v1__watch_events_response__descriptor
-                                                 : &sandferry__v1__read_output_response__descriptor;
+    const char *method = rpc_call_method(call);
+    const ProtobufCMessageDescriptor *type = &sandferry__v1__read_output_response__descriptor;
+    if (strstr(method, "WatchEvents") != NULL)
+        type = &sandferry__v1__watch_events_response__descriptor;
+    else if (strstr(method, "AttachProcess") != NULL)
+        type = &sandferry__v1__attach_process_response__descriptor;
     ProtobufCMessage *m;
     bool ok = true;
     while (ok && (m = next_answer(f, type)) != NULL) {
@@ -149,7 +152,8 @@ static void add_service(struct fake *f, const ProtobufCServiceDescriptor *servic
     struct sf_error *err = NULL;
     for (unsigned i = 0; i < service->n_methods; i++) {
         const char *name = service->methods[i].name;
-        bool stream = strcmp(name, "WatchEvents") == 0 || strcmp(name, "ReadOutput") == 0;
+        bool stream = strcmp(name, "WatchEvents") == 0 || strcmp(name, "ReadOutput") == 0 ||
+                      strcmp(name, "AttachProcess") == 0;
         rows[i] = (struct rpc_method){name, handle, f, RPC_OPERATOR,
                                       RPC_WAITS | (stream ? RPC_STREAM : 0u)};
     }

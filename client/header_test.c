@@ -22,6 +22,9 @@
     ROW(sandferry_device_spec,       SANDFERRY_DEVICE_SPEC_INIT)                                   \
     ROW(sandferry_container_options, SANDFERRY_CONTAINER_OPTIONS_INIT)                             \
     ROW(sandferry_process_options,   SANDFERRY_PROCESS_OPTIONS_INIT)                               \
+    ROW(sandferry_exec_options,      SANDFERRY_EXEC_OPTIONS_INIT)                                  \
+    ROW(sandferry_attach_options,    SANDFERRY_ATTACH_OPTIONS_INIT)                                \
+    ROW(sandferry_process_delete_options, SANDFERRY_PROCESS_DELETE_OPTIONS_INIT)                   \
     ROW(sandferry_read_options,      SANDFERRY_READ_OPTIONS_INIT)                                  \
     ROW(sandferry_write_options,     SANDFERRY_WRITE_OPTIONS_INIT)
 /* clang-format on */

@@ -65,18 +65,22 @@ int cli_fail_usage(struct cli *cli, const struct command *command, const struct 
 
 /* ---- connection ---- */
 
-bool cli_connect(struct cli *cli, struct sf_error **err)
+bool cli_connect_to(const struct cli *cli, const char *host, struct sandferry **ret,
+                    struct sf_error **err)
 {
-    if (cli->client != NULL)
-        return true;
     struct sandferry_connect_options o = SANDFERRY_CONNECT_OPTIONS_INIT;
-    o.address = cli->global.host;
+    o.address = host;
     o.timeout_ms = cli->global.timeout_ms;
     o.tls_certificate_file = cli->global.tls_certificate;
     o.tls_key_file = cli->global.tls_key;
     o.tls_ca_file = cli->global.tls_ca;
     o.tls_server_name = cli->global.tls_name;
-    return sandferry_connect(&o, &cli->client, err);
+    return sandferry_connect(&o, ret, err);
+}
+
+bool cli_connect(struct cli *cli, struct sf_error **err)
+{
+    return cli->client != NULL || cli_connect_to(cli, cli->global.host, &cli->client, err);
 }
 
 /* ---- which command ---- */

@@ -46,6 +46,9 @@ int cli_main(int argc, char *const *argv, FILE *out, FILE *err);
 
 /* Connects, if that was not done. */
 bool cli_connect(struct cli *cli, struct sf_error **err);
+/* A connection besides, for another thread. @host: NULL: the default. */
+bool cli_connect_to(const struct cli *cli, const char *host, struct sandferry **ret,
+                    struct sf_error **err);
 
 /**
  * cli_fail() - print an error: "sandferry: <message>", then a line for each detail

@@ -119,14 +119,27 @@ const struct command command_ctr_ls = {
 
 /* ---- ctr wait ---- */
 
+struct wait_flags {
+    const char *exec_id;
+};
+
+/* clang-format off */
+static const struct option wait_options[] = {
+    { "exec", 'x', OPTION_TEXT(struct wait_flags, exec_id), "ID",
+      "until this process of it has ended (default: the init process)" },
+    { 0 },
+};
+/* clang-format on */
+
 static int wait_for(struct cli *cli, const void *flags, const struct words *operands)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    struct sandferry_process_options o = SANDFERRY_PROCESS_OPTIONS_INIT;
     struct sandferry_process *p;
 
-    (void)flags;
+    o.exec_id = ((const struct wait_flags *)flags)->exec_id;
     if (!cli_connect(cli, &err) ||
-        !sandferry_process_wait(cli->client, operands->all[0], operands->all[1], NULL, &p, &err)) {
+        !sandferry_process_wait(cli->client, operands->all[0], operands->all[1], &o, &p, &err)) {
         cli_fail(cli, err);
         return EXIT_WAIT_FAILED;
     }
@@ -143,6 +156,8 @@ const struct command command_ctr_wait = {
         "Exits with the exit code of its init process; 128 + the signal that ended it; or 125\n"
         "if the wait itself failed, as it does when the sandbox leaves the host.",
     .examples = "  sandferry ctr wait web app; echo $?\n",
+    .options = wait_options,
+    .flags_size = sizeof(struct wait_flags),
     .operands_min = 2,
     .operands_max = 2,
     .run = wait_for,
@@ -151,13 +166,15 @@ const struct command command_ctr_wait = {
 /* ---- ctr kill ---- */
 
 struct kill_flags {
-    const char *signal;
+    const char *signal, *exec_id;
 };
 
 /* clang-format off */
 static const struct option kill_options[] = {
     { "signal", 's', OPTION_TEXT(struct kill_flags, signal), "SIGNAL",
       "a name like TERM, or a number (default: TERM)" },
+    { "exec",   'x', OPTION_TEXT(struct kill_flags, exec_id), "ID",
+      "to this process of it (default: the init process)" },
     { 0 },
 };
 /* clang-format on */
@@ -166,21 +183,25 @@ static int kill_it(struct cli *cli, const void *flags, const struct words *opera
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
     const struct kill_flags *f = flags;
+    struct sandferry_process_options o = SANDFERRY_PROCESS_OPTIONS_INIT;
     uint32_t number;
 
+    o.exec_id = f->exec_id;
     if (!parse_signal(f->signal != NULL ? f->signal : "TERM", &number, &err))
         return cli_fail_usage(cli, &command_ctr_kill, err);
     if (!cli_connect(cli, &err) || !sandferry_process_signal(cli->client, operands->all[0],
-                                                             operands->all[1], number, NULL, &err))
+                                                             operands->all[1], number, &o, &err))
         return cli_fail(cli, err);
-    fprintf(cli->out, "signal %u was sent to container '%s'\n", number, operands->all[1]);
+    fprintf(cli->out, "signal %u was sent to %s '%s'\n", number,
+            f->exec_id != NULL ? "process" : "container",
+            f->exec_id != NULL ? f->exec_id : operands->all[1]);
     return EXIT_OK;
 }
 
 const struct command command_ctr_kill = {
     .name = "ctr kill",
     .operands = "SANDBOX CONTAINER",
-    .summary = "Send a signal to a container's init process",
+    .summary = "Send a signal to a process of a container",
     .examples = "  sandferry ctr kill web app --signal KILL\n",
     .options = kill_options,
     .flags_size = sizeof(struct kill_flags),
@@ -193,22 +214,42 @@ const struct command command_ctr_kill = {
 
 struct rm_flags {
     bool force;
+    const char *exec_id;
 };
 
 /* clang-format off */
 static const struct option rm_options[] = {
     { "force", 'f', OPTION_FLAG(struct rm_flags, force), NULL, "kill it first, if it runs" },
+    { "exec", 'x', OPTION_TEXT(struct rm_flags, exec_id), "ID",
+      "not the container, but this process of it, which has ended" },
     { 0 },
 };
 /* clang-format on */
+
+static int rm_process(struct cli *cli, const struct rm_flags *f, const struct words *operands)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
+    struct sandferry_process_delete_options o = SANDFERRY_PROCESS_DELETE_OPTIONS_INIT;
+
+    o.exec_id = f->exec_id;
+    o.force = f->force;
+    if (!cli_connect(cli, &err) ||
+        !sandferry_process_delete(cli->client, operands->all[0], operands->all[1], &o, NULL, &err))
+        return cli_fail(cli, err);
+    fprintf(cli->out, "process '%s' is removed\n", f->exec_id);
+    return EXIT_OK;
+}
 
 static int rm(struct cli *cli, const void *flags, const struct words *operands)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
     SF_CLEANUP(progress_end) struct progress progress = {0};
     struct sandferry_delete_options o = SANDFERRY_DELETE_OPTIONS_INIT;
+    const struct rm_flags *f = flags;
 
-    o.force = ((const struct rm_flags *)flags)->force;
+    if (f->exec_id != NULL)
+        return rm_process(cli, f, operands);
+    o.force = f->force;
     progress_begin(&progress, cli, "removing '%s'", operands->all[1]);
     bool ok = cli_connect(cli, &err) &&
               sandferry_container_delete(cli->client, operands->all[0], operands->all[1], &o, &err);

@@ -9,6 +9,7 @@ const struct command *const commands[] = {
     &command_share_ls,  &command_device_add, &command_device_rm,
     &command_device_ls, &command_ctr_create, &command_ctr_start,
     &command_ctr_ls,    &command_ctr_logs,   &command_ctr_wait,
-    &command_ctr_kill,  &command_ctr_rm,     &command_inspect,
+    &command_ctr_kill,  &command_ctr_rm,     &command_ctr_ps,
+    &command_exec,      &command_attach,     &command_inspect,
     &command_validate,  &command_completion, NULL,
 };

@@ -9,6 +9,7 @@ extern const struct command command_create, command_ls, command_show, command_st
     command_disk_rm, command_disk_ls, command_share_add, command_share_rm, command_share_ls,
     command_device_add, command_device_rm, command_device_ls, command_ctr_create, command_ctr_start,
     command_ctr_ls, command_ctr_logs, command_ctr_wait, command_ctr_kill, command_ctr_rm,
-    command_inspect, command_validate, command_completion;
+    command_ctr_ps, command_exec, command_attach, command_inspect, command_validate,
+    command_completion;
 
 #endif

@@ -19,7 +19,7 @@
     CODE(EXIT_INVALID,       9, "the request or the snapshot is wrong; each field is printed")     \
     CODE(EXIT_UNKNOWN,      10, "a version, or a controller, that is not known here or there")     \
     CODE(EXIT_EXHAUSTED,    11, "no memory, disk, slot, or a limit")                               \
-    CODE(EXIT_WAIT_FAILED, 125, "waiting itself failed (ctr wait); any other is the container's own")
+    CODE(EXIT_WAIT_FAILED, 125, "exec, attach or wait itself failed; others are the process's own")
 // clang-format on
 
 #define EXIT_MEMBER(name, number, text) name = (number),

@@ -2,7 +2,14 @@
 
 Cases named bug_N show that a bug of that number, known from another system, is not here.
 """
+import fcntl
+import os
+import pty
 import re
+import signal
+import struct
+import subprocess
+import termios
 import threading
 
 import harness
@@ -441,6 +448,141 @@ def case_wait_is_pending_over_hold_and_resume(world):
         w.join(harness.CALL_S)
     assert answers == [6] * 3
     assert reader.done().end.exit_code == 6 and reader.data[1] == b"said\n"
+
+
+# ---- the command ----
+
+def command(world, client, *words):
+    return [world.build + "/bin/sandferry", "-H", client.address, *words]
+
+
+def say(world, client, *words, **more):
+    """Runs a command line: how it ended, and what it said."""
+    done = subprocess.run(command(world, client, *words), capture_output=True, timeout=harness.CALL_S,
+                          **more)
+    return done.returncode, done.stdout, done.stderr
+
+
+def case_command_ends_as_its_process(world):
+    init(world, world.a)
+    sh = ("exec", "s", "c", "--", SH, "-c")
+    assert say(world, world.a, *sh, "echo out; echo no >&2; exit 9") == (9, b"out\n", b"no\n")
+    assert say(world, world.a, *sh, "kill -TERM $$")[0] == 143
+    assert say(world, world.a, "exec", "s", "c", "-u", "7", "-e", "A=b", "-w", "/tmp", "--", SH, "-c",
+               "id -u; echo $A $PWD")[1] == b"7\nb /tmp\n"
+    assert say(world, world.a, "exec", "s", "c", "-i", "--", "/bin/cat", input=b"x" * 300000)[:2] == (
+        0, b"x" * 300000)
+    code, out, err = say(world, world.a, "exec", "s", "c", "--", "/bin/nothing")
+    assert code == 125 and not out and b"/bin/nothing" in err, err
+    assert list(listed(world.a)) == [""], "the ended were to be forgotten"
+
+    assert say(world, world.a, "exec", "s", "c", "-d", "--id", "e", "--", "/bin/sleep", "1000")[1] == b"e\n"
+    assert b" e        running " in say(world, world.a, "ctr", "ps", "s", "c")[1]
+    assert say(world, world.a, "ctr", "ps", "s", "-q")[1] == b"e\n"
+    assert say(world, world.a, "ctr", "rm", "s", "c", "--exec", "e")[0] == 4
+    assert say(world, world.a, "ctr", "kill", "s", "c", "--exec", "e")[0] == 0
+    assert say(world, world.a, "ctr", "wait", "s", "c", "--exec", "e")[0] == 143
+    assert say(world, world.a, "ctr", "rm", "s", "c", "--exec", "e")[0] == 0
+
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:  # they are for the process
+        text = "trap 'echo %d; exit 3' INT TERM HUP; echo on; while :; do sleep 0.1; done" % number
+        with subprocess.Popen(command(world, world.a, *sh, text), stdout=subprocess.PIPE) as p:
+            assert p.stdout.readline() == b"on\n"
+            p.send_signal(number)
+            assert p.stdout.read() == b"%d\n" % number and p.wait(harness.CALL_S) == 3
+
+
+def case_command_follows_its_process(world):
+    init(world, world.a)
+    then = ["--then", world.b.address, "--then", world.a.address]
+    cat = subprocess.Popen(command(world, world.a, "exec", "s", "c", "-i", *then, "--", "/bin/cat"),
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    world.a.add_container("s", "n", world.layer, ["/bin/counter", "1", "5000"])
+    logs = subprocess.Popen(command(world, world.a, "ctr", "logs", "s", "n", "-f", *then),
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    daemons = [world.a, world.b]
+    for i in range(3):
+        cat.stdin.write(b"%d" % i * 99999 + b"\n")
+        cat.stdin.flush()
+        assert cat.stdout.readline() == b"%d" % i * 99999 + b"\n"
+        move(world, *daemons)
+        daemons.reverse()
+    out, err = cat.communicate(b"last\n", timeout=harness.CALL_S)
+    assert (out, cat.returncode) == (b"last\n", 0), (out, err)
+    assert b"going on at" in err, err
+    out, err = logs.communicate(timeout=harness.CALL_S)
+    assert numbers(out) == list(range(1, 5001)) and logs.returncode == 0, err
+    gone = subprocess.Popen(command(world, daemons[0], "exec", "s", "c", "--", "/bin/sleep", "100"),
+                            stderr=subprocess.PIPE)
+    until("it runs", lambda: len(listed(daemons[0])) == 2)
+    move(world, *daemons)
+    assert gone.wait(harness.CALL_S) == 125
+    assert b"sandferry attach s c --exec exec-" in gone.stderr.read()
+    gone.stderr.close()
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, words, columns, rows):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execv(words[0], words)
+        self.seen = b""
+        self.resize(columns, rows)
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.fd, text)
+
+    def sees(self, pattern):
+        """Until it matches what came since the last that did."""
+        while not re.search(pattern, self.seen):
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                data = b""  # all ends are closed
+            assert data, "%r is not in %r" % (pattern, self.seen)
+            self.seen += data
+        self.seen = self.seen[re.search(pattern, self.seen).end():]
+
+    def ends(self):
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.fd)
+        return code
+
+
+def case_command_with_a_terminal(world):
+    init(world, world.a)
+    size = b"/bin/busybox stty size\n"
+    shell = Terminal(command(world, world.a, "exec", "s", "c", "-it", "--id", "sh", "--", SH), 0, 0)
+    shell.sees(rb"# ")
+    shell.resize(70, 20)
+    until("its size is passed on", lambda: sized(shell, size) == b"20 70")
+    shell.type(b"\x03")  # an interrupt is the process's matter
+    shell.sees(rb"# ")
+    shell.type(b"echo at\x10\x10me $((6*7))\n\x10\x11")  # detaches behind it
+    assert shell.ends() == 0
+    move(world, world.a, world.b)
+    again = Terminal(command(world, world.b, "attach", "s", "c", "--exec", "sh", "-i"), 101, 31)
+    again.type(b"\n")
+    again.sees(rb"# ")
+    again.resize(102, 32)
+    until("the size of the other terminal", lambda: sized(again, size) == b"32 102")
+    again.type(b"exit 5\n")
+    assert again.ends() == 5
+
+
+def sized(terminal, size):
+    terminal.type(size)
+    terminal.sees(rb"stty size\r\n")
+    before = terminal.seen
+    while not (found := re.match(rb"(\d+ \d+)\r\n", before)):
+        terminal.seen += os.read(terminal.fd, 4096)
+        before = terminal.seen
+    return found.group(1)
 
 
 # ---- what others have had trouble with ----
