@@ -324,6 +324,62 @@ START_TEST(device_list_and_remove)
 }
 END_TEST
 
+/* ---- pods ---- */
+
+START_TEST(pods_come_and_go)
+{
+    Sandferry__V1__CreatePodResponse made = SANDFERRY__V1__CREATE_POD_RESPONSE__INIT;
+    Sandferry__V1__ListPodsResponse answer = SANDFERRY__V1__LIST_PODS_RESPONSE__INIT;
+    Sandferry__V1__Label wire_label = SANDFERRY__V1__LABEL__INIT, *labels[] = {&wire_label};
+    Sandferry__V1__Pod wire = SANDFERRY__V1__POD__INIT;
+    Sandferry__V1__PodDetail detail = SANDFERRY__V1__POD_DETAIL__INIT, empty = detail;
+    Sandferry__V1__PodDetail *all[] = {&detail, &empty};
+    char *containers[] = {(char *)"a", (char *)"b"};
+    const struct sandferry_label label = {"k", "v"};
+    struct sandferry_pod_options o = SANDFERRY_POD_OPTIONS_INIT;
+    struct sandferry_delete_options d = SANDFERRY_DELETE_OPTIONS_INIT;
+    struct sandferry_pod *pod;
+    struct sandferry_pods *list;
+
+    wire_label.key = (char *)"k";
+    wire_label.value = (char *)"v";
+    wire.pod_id = (char *)"shop";
+    wire.declared = true;
+    wire.n_labels = 1;
+    wire.labels = labels;
+    made.pod = &wire;
+    o.n_labels = 1;
+    o.labels = &label;
+    fake_answer(fake, &made.base);
+    OK(sandferry_pod_create(client, "web", "shop", &o, &pod, &err));
+    asked("CreatePod", "{\"sandboxId\":\"web\",\"podId\":\"shop\","
+                       "\"labels\":[{\"key\":\"k\",\"value\":\"v\"}]}");
+    ck_assert_str_eq(pod->id, "shop");
+    ck_assert(pod->declared && pod->n_labels == 1);
+    ck_assert_str_eq(pod->labels[0].value, "v");
+    sandferry_pod_free(pod);
+    ck_assert(!sandferry_pod_create(client, "web", "shop", NULL, &pod, &err));
+    refused(SF_INTERNAL, "has no pod in it");
+
+    detail.pod = &wire;
+    detail.n_container_ids = 2;
+    detail.container_ids = containers;
+    answer.n_pods = 2;
+    answer.pods = all;
+    fake_answer(fake, &answer.base);
+    OK(sandferry_pod_list(client, "web", NULL, &list, &err));
+    ck_assert_uint_eq(list->n, 2);
+    ck_assert_uint_eq(list->all[0]->n_containers, 2);
+    ck_assert_str_eq(list->all[0]->containers[1], "b");
+    ck_assert_str_eq(list->all[1]->id, ""); /* one that is not there is no crash */
+    sandferry_pods_free(list);
+
+    d.force = true;
+    OK(sandferry_pod_delete(client, "web", "shop", &d, &err));
+    asked("DeletePod", "{\"sandboxId\":\"web\",\"podId\":\"shop\",\"force\":true}");
+}
+END_TEST
+
 /* ---- containers ---- */
 
 static Sandferry__V1__Container container = SANDFERRY__V1__CONTAINER__INIT;
@@ -633,6 +689,7 @@ static Suite *guest_suite(void)
     tcase_add_test(cases, disk_list_and_remove);
     tcase_add_test(cases, share_add_says_all_that_it_was_told);
     tcase_add_test(cases, share_list_and_remove);
+    tcase_add_test(cases, pods_come_and_go);
     tcase_add_test(cases, device_add_says_all_that_it_was_told);
     tcase_add_test(cases, device_list_and_remove);
     tcase_add_test(cases, container_create_says_all_that_it_was_told);

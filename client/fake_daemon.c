@@ -178,6 +178,7 @@ struct fake *fake_start(void)
     ck_assert_ptr_nonnull(f->server);
     add_service(f, &sandferry__v1__sandbox_service__descriptor);
     add_service(f, &sandferry__v1__disk_service__descriptor);
+    add_service(f, &sandferry__v1__pod_service__descriptor);
     add_service(f, &sandferry__v1__share_service__descriptor);
     add_service(f, &sandferry__v1__device_service__descriptor);
     add_service(f, &sandferry__v1__container_service__descriptor);

@@ -20,6 +20,7 @@
     ROW(sandferry_disk_spec,         SANDFERRY_DISK_SPEC_INIT)                                     \
     ROW(sandferry_share_spec,        SANDFERRY_SHARE_SPEC_INIT)                                    \
     ROW(sandferry_device_spec,       SANDFERRY_DEVICE_SPEC_INIT)                                   \
+    ROW(sandferry_pod_options,       SANDFERRY_POD_OPTIONS_INIT)                                   \
     ROW(sandferry_container_options, SANDFERRY_CONTAINER_OPTIONS_INIT)                             \
     ROW(sandferry_process_options,   SANDFERRY_PROCESS_OPTIONS_INIT)                               \
     ROW(sandferry_exec_options,      SANDFERRY_EXEC_OPTIONS_INIT)                                  \

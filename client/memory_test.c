@@ -252,6 +252,24 @@ static bool try_shares(struct sf_error **err)
     return ok;
 }
 
+static bool try_pods(struct sf_error **err)
+{
+    Sandferry__V1__ListPodsResponse reply = SANDFERRY__V1__LIST_PODS_RESPONSE__INIT;
+    Sandferry__V1__Pod pod = SANDFERRY__V1__POD__INIT;
+    Sandferry__V1__PodDetail detail = SANDFERRY__V1__POD_DETAIL__INIT, *all[] = {&detail};
+    struct sandferry_pods *list = NULL;
+    pod.n_labels = 1;
+    pod.labels = labels;
+    detail.pod = &pod;
+    reply.n_pods = 1;
+    reply.pods = all;
+    answer = &reply.base;
+    bool ok = sandferry_pod_list(client, "web", NULL, &list, err);
+    ck_assert(ok == (list != NULL));
+    sandferry_pods_free(list);
+    return ok;
+}
+
 static bool try_devices(struct sf_error **err)
 {
     Sandferry__V1__ListDevicesResponse reply = SANDFERRY__V1__LIST_DEVICES_RESPONSE__INIT;
@@ -326,9 +344,9 @@ static const struct {
     bool (*run)(struct sf_error **err);
     unsigned at_least; /* allocations */
 } tries[] = {
-    {try_connect, 2}, {try_create, 4},      {try_list, 5},      {try_save_and_restore, 8},
-    {try_check, 7},   {try_watch, 1},       {try_disks, 6},     {try_shares, 6},
-    {try_devices, 5}, {try_containers, 15}, {try_processes, 3},
+    {try_connect, 2}, {try_create, 4}, {try_list, 5},        {try_save_and_restore, 8},
+    {try_check, 7},   {try_watch, 1},  {try_disks, 6},       {try_shares, 6},
+    {try_devices, 5}, {try_pods, 4},   {try_containers, 15}, {try_processes, 3},
 };
 
 START_TEST(each_allocation_fails_once)

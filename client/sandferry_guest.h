@@ -346,6 +346,67 @@ bool sandferry_device_list(struct sandferry *client, const char *sandbox,
                            struct sandferry_devices **ret, struct sf_error **err);
 
 /* ============================================================================================
+ * Pods of a running sandbox: groups of containers. Ids as those of sandboxes, unique in one.
+ * ============================================================================================ */
+
+/** One pod. New fields come at the end; made by the library alone. */
+struct sandferry_pod {
+    const char *id;
+    bool declared; /**< by sandferry_pod_create(): it stays when its last container goes */
+    size_t n_labels;
+    const struct sandferry_label *labels;
+    size_t n_containers;
+    const char *const *containers; /**< ids, sorted */
+};
+
+/** All pods of a sandbox, sorted by id. */
+struct sandferry_pods {
+    size_t n;
+    const struct sandferry_pod *const *all;
+};
+
+struct sandferry_pod_options {
+    size_t size;
+    uint32_t timeout_ms;
+    size_t n_labels;
+    const struct sandferry_label *labels;
+};
+#define SANDFERRY_POD_OPTIONS_INIT SANDFERRY_SIZED_(struct sandferry_pod_options)
+
+/**
+ * sandferry_pod_create() - make a pod without containers
+ * @ret: sandferry_pod_free(); may be NULL
+ *
+ * Containers join it by `pod_id`. A container with the pod's id is its sandbox container, and the
+ * last of it to be deleted.
+ *
+ * Return: false, also with SF_ALREADY_EXISTS.
+ */
+bool sandferry_pod_create(struct sandferry *client, const char *sandbox, const char *id,
+                          const struct sandferry_pod_options *options, struct sandferry_pod **ret,
+                          struct sf_error **err);
+
+/**
+ * sandferry_pod_delete() - remove a pod
+ * @options: force kills and deletes its containers first
+ *
+ * A call that has failed can be repeated and goes on where it stopped; after one that succeeded:
+ * SF_NOT_FOUND.
+ *
+ * Return: false, also with SF_FAILED_PRECONDITION (it has containers, and force is not set).
+ */
+bool sandferry_pod_delete(struct sandferry *client, const char *sandbox, const char *id,
+                          const struct sandferry_delete_options *options, struct sf_error **err);
+
+/**
+ * sandferry_pod_list() - all pods of a sandbox, with the ids of their containers
+ * @ret: sandferry_pods_free()
+ */
+bool sandferry_pod_list(struct sandferry *client, const char *sandbox,
+                        const struct sandferry_call_options *options, struct sandferry_pods **ret,
+                        struct sf_error **err);
+
+/* ============================================================================================
  * Containers of a running sandbox. Ids as those of sandboxes, unique in one.
  * ============================================================================================ */
 
@@ -449,9 +510,10 @@ bool sandferry_container_start(struct sandferry *client, const char *sandbox, co
  * sandferry_container_delete() - remove a container, and let go of what it holds
  * @options: force kills it first, if it runs
  *
- * The last container of a pod takes the pod with it. What it wrote on its scratch disk stays there.
- * A call that has failed can be repeated and goes on where it stopped; after one that succeeded:
- * SF_NOT_FOUND.
+ * The last container of a pod takes the pod with it, unless sandferry_pod_create() has made that.
+ * The sandbox container of a pod, the one with its id, goes last (SF_FAILED_PRECONDITION). What it
+ * wrote on its scratch disk stays there. A call that has failed can be repeated and goes on where
+ * it stopped; after one that succeeded: SF_NOT_FOUND.
  *
  * Return: false, also with SF_FAILED_PRECONDITION (it runs, and force is not set).
  */
@@ -717,6 +779,8 @@ void sandferry_share_added_free(struct sandferry_share_added *result);
 void sandferry_shares_free(struct sandferry_shares *result);
 void sandferry_device_added_free(struct sandferry_device_added *result);
 void sandferry_devices_free(struct sandferry_devices *result);
+void sandferry_pod_free(struct sandferry_pod *result);
+void sandferry_pods_free(struct sandferry_pods *result);
 void sandferry_container_free(struct sandferry_container *result);
 void sandferry_containers_free(struct sandferry_containers *result);
 void sandferry_process_free(struct sandferry_process *result);
@@ -728,6 +792,8 @@ char *sandferry_share_added_json(const struct sandferry_share_added *result);
 char *sandferry_shares_json(const struct sandferry_shares *result);
 char *sandferry_device_added_json(const struct sandferry_device_added *result);
 char *sandferry_devices_json(const struct sandferry_devices *result);
+char *sandferry_pod_json(const struct sandferry_pod *result);
+char *sandferry_pods_json(const struct sandferry_pods *result);
 char *sandferry_container_json(const struct sandferry_container *result);
 char *sandferry_containers_json(const struct sandferry_containers *result);
 char *sandferry_process_json(const struct sandferry_process *result);

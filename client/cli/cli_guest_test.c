@@ -133,6 +133,55 @@ START_TEST(shares)
 }
 END_TEST
 
+/* ---- pods ---- */
+
+START_TEST(pods_come_and_go)
+{
+    Sandferry__V1__CreatePodResponse made = SANDFERRY__V1__CREATE_POD_RESPONSE__INIT;
+    Sandferry__V1__ListPodsResponse list = SANDFERRY__V1__LIST_PODS_RESPONSE__INIT;
+    Sandferry__V1__Label label = SANDFERRY__V1__LABEL__INIT, *labels[] = {&label};
+    Sandferry__V1__Pod pod = SANDFERRY__V1__POD__INIT, other = pod;
+    Sandferry__V1__PodDetail detail = SANDFERRY__V1__POD_DETAIL__INIT, implied = detail;
+    Sandferry__V1__PodDetail *all[] = {&implied, &detail};
+    char *containers[] = {(char *)"app", (char *)"db"};
+
+    made.pod = detail.pod = &pod;
+    pod.pod_id = (char *)"shop";
+    pod.declared = true;
+    pod.n_labels = 1;
+    pod.labels = labels;
+    label.key = (char *)"tier";
+    label.value = (char *)"front";
+    fake_answer(fake, &made.base);
+    OK("pod", "create", "web", "shop", "--label", "tier=front");
+    asked("CreatePod", "{\"sandboxId\":\"web\",\"podId\":\"shop\","
+                       "\"labels\":[{\"key\":\"tier\",\"value\":\"front\"}]}");
+    ck_assert_str_eq(out, "pod 'shop' is created\n");
+    ck_assert_int_eq(RUN("pod", "create", "web", "shop", "--label", "tier"), EXIT_INVALID);
+    has(told, "is not KEY=VALUE");
+
+    implied.pod = &other;
+    other.pod_id = (char *)"a";
+    implied.n_container_ids = 2;
+    implied.container_ids = containers;
+    list.n_pods = 2;
+    list.pods = all;
+    fake_answer(fake, &list.base);
+    OK("pod", "ls", "web");
+    ck_assert_str_eq(out, "POD   STAYS  CONTAINERS  LABELS\n"
+                          "a     no     app,db      -\n"
+                          "shop  yes    -           tier=front\n");
+    fake_answer(fake, &list.base);
+    OK("pod", "ls", "web", "-o", "json");
+    has(out, "\"containerIds\": [");
+    OK("pod", "ls", "web");
+    ck_assert_str_eq(out, "sandbox 'web' has no pods\n");
+    OK("pod", "rm", "-f", "web", "shop");
+    asked("DeletePod", "{\"sandboxId\":\"web\",\"podId\":\"shop\",\"force\":true}");
+    ck_assert_str_eq(out, "pod 'shop' is removed\n");
+}
+END_TEST
+
 /* ---- devices ---- */
 
 START_TEST(devices)
@@ -344,6 +393,7 @@ static Suite *guest_suite(void)
     tcase_add_test(cases, disks);
     tcase_add_test(cases, shares);
     tcase_add_test(cases, devices);
+    tcase_add_test(cases, pods_come_and_go);
     tcase_add_test(cases, ctr_create);
     tcase_add_test(cases, ctr_create_starts_too);
     tcase_add_loop_test(cases, ctr_create_says_what_is_missing, 0, sizeof(wrong) / sizeof(*wrong));

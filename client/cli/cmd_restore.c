@@ -95,7 +95,8 @@ const struct command command_restore = {
         "path prefix that ends in '/'; one of plan9 a share by a reservation id, its name (2), "
         "its\n"
         "host path or a prefix; the value is a path on this host. One of vpci names a device by a\n"
-        "reservation id, its id or its host address; the value is an address of this host.",
+        "reservation id, its id or its host address; the value is an address of this host. One of\n"
+        "container gives pod/ID or container/ID another id on this host.",
     .examples = "  sandferry restore web.snapshot\n"
                 "  sandferry restore web.snapshot --id web2 --patch scsi:/old/disks/=/new/disks/\n"
                 "  sandferry restore web.snapshot -p plan9:/srv/log=/mnt/log \\\n"

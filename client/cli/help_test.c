@@ -129,6 +129,8 @@ START_TEST(group_help)
     same_as_golden("help-share");
     ck_assert_int_eq(RUN("help", "device"), EXIT_OK);
     same_as_golden("help-device");
+    ck_assert_int_eq(RUN("pod", "--help"), EXIT_OK);
+    same_as_golden("help-pod");
     ck_assert_int_eq(RUN("help", "ctr"), EXIT_OK);
     same_as_golden("help-ctr");
 }
