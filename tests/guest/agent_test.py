@@ -438,6 +438,25 @@ class AgentTest(unittest.TestCase):
         cls.peer.wait("the agent after a restore", lambda: cls.peer.in_step)
         self.ask(OK, "thaw", realtime_ns=time.time_ns(), entropy=os.urandom(64))
 
+    def test_an_end_in_the_blackout_is_told_once_after_it(self):
+        self.run_container("base")
+        self.exec("base/e", ["/bin/sh", "-c", "read x; echo said; exit 9"])
+        self.exec("base/n", ["/bin/counter", "1", "500"])
+        self.ask(OK, "input", container_id="base", exec_id="e", data=b"x\n")
+        self.ask(OK, "freeze")  # both end before the thaw, at the latest now
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            self.ask(OK, "hello")
+        self.assertNotIn("base/n", self.peer.at.exits)
+        self.ask(PRECONDITION, "exec", container_id="base", exec_id="late", spec="{}")
+        self.ask(OK, "thaw", realtime_ns=time.time_ns())
+        self.wait_for_exit("base/n")
+        self.wait_for_exit("base/e")
+        self.assert_counts("base/n")
+        self.assertEqual(self.forget("base/e"), (9, b"said\n", b""))
+        self.forget("base/n")
+        self.end_container("base")
+
     def test_z_restored_guests_go_on_without_a_gap(self):
         """Last: what the other tests have plugged in and let go is not in the list of disks."""
         type(self).disks = self.disks[:2]
@@ -447,10 +466,20 @@ class AgentTest(unittest.TestCase):
         self.create("check", ["/bin/selfcheck"])
         for name in ("count", "check"):
             self.ask(OK, "start_container", container_id=name)
-        for _ in range(3):
+        self.exec("count/cat", ["/bin/cat"])
+        self.exec("count/tty", ["/bin/sh"], terminal=True, columns=91, rows=19)
+        for i in range(3):
             before = len(self.output("count"))
             self.peer.wait("numbers", lambda: len(self.output("count")) > before + 500)
+            for _ in range(2):  # the same again: an answer may have been lost
+                self.ask(OK, "input", container_id="count", exec_id="cat", data=b"%d" % i * 1000,
+                         at_offset=True, offset=1000 * i)
             self.hand_off()
+        self.ask(OK, "input", container_id="count", exec_id="cat", close=True)
+        self.wait_for_exit("count/cat")
+        self.assertEqual(self.forget("count/cat"), (0, b"0" * 1000 + b"1" * 1000 + b"2" * 1000, b""))
+        self.ask(OK, "input", container_id="count", exec_id="tty", data=b"/bin/busybox stty size\n")
+        self.peer.wait("its size", lambda: b"\r\n19 91\r\n" in self.output("count/tty"))
         before = len(self.output("check"))
         self.peer.wait("a check", lambda: len(self.output("check")) > before)
         self.assert_counts("count")
