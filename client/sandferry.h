@@ -496,7 +496,7 @@ char *sandferry_event_json(const struct sandferry_event *result); /**< on one li
 }
 #endif
 
-/* Disks, containers and processes. */
+/* What is in a sandbox, and its processes. */
 #include "sandferry_guest.h"
 
 #endif
