@@ -340,6 +340,39 @@ static bool try_processes(struct sf_error **err)
     return ok;
 }
 
+static bool ignore_output(void *context, enum sandferry_stream stream, uint64_t offset,
+                          const void *data, size_t size, uint64_t lost)
+{
+    (void)context;
+    (void)stream;
+    (void)offset;
+    (void)data;
+    (void)size;
+    (void)lost;
+    return true;
+}
+
+static bool try_exec(struct sf_error **err)
+{
+    Sandferry__V1__ExecProcessResponse made = SANDFERRY__V1__EXEC_PROCESS_RESPONSE__INIT;
+    Sandferry__V1__AttachProcessResponse end = SANDFERRY__V1__ATTACH_PROCESS_RESPONSE__INIT;
+    Sandferry__V1__Process p = SANDFERRY__V1__PROCESS__INIT;
+    struct sandferry_process *process = NULL;
+
+    made.process = end.exited = &p;
+    end.event_case = SANDFERRY__V1__ATTACH_PROCESS_RESPONSE__EVENT_EXITED;
+    answer = &made.base;
+    bool ok = sandferry_process_exec(client, "web", "app", NULL, &process, err);
+    ck_assert(ok == (process != NULL));
+    sandferry_process_free(SF_STEAL(process));
+    answer = &end.base;
+    ok = ok &&
+         sandferry_process_attach(client, "web", "app", NULL, ignore_output, NULL, &process, err);
+    ck_assert(ok == (process != NULL));
+    sandferry_process_free(process);
+    return ok;
+}
+
 static const struct {
     bool (*run)(struct sf_error **err);
     unsigned at_least; /* allocations */
@@ -347,6 +380,7 @@ static const struct {
     {try_connect, 2}, {try_create, 4}, {try_list, 5},        {try_save_and_restore, 8},
     {try_check, 7},   {try_watch, 1},  {try_disks, 6},       {try_shares, 6},
     {try_devices, 5}, {try_pods, 4},   {try_containers, 15}, {try_processes, 3},
+    {try_exec, 3},
 };
 
 START_TEST(each_allocation_fails_once)

@@ -19,6 +19,7 @@
 #include "service.h"
 
 #define PEM_SIZE_MAX   (1u << 20)
+#define LONG_CALLS     256 /* each that is attached to a process, follows or waits is one */
 #define DRAIN_GRACE_MS 10000
 
 enum { EXIT_USAGE = 2 };
@@ -198,7 +199,7 @@ static bool serve(struct daemon *d, struct rpc_server *server, const sigset_t *s
 
 static bool run(struct daemon *d, const sigset_t *signals, struct sf_error **err)
 {
-    const struct rpc_options options = {.done = service_log};
+    const struct rpc_options options = {.done = service_log, .long_workers = LONG_CALLS};
     struct service_bindings *bindings = NULL;
 
     struct rpc_server *server = rpc_server_new(&options, err);

@@ -218,6 +218,34 @@ START_TEST(a_container_that_ends_ends_its_processes)
 }
 END_TEST
 
+static unsigned waits;
+
+static bool the_container_ends(void)
+{
+    if (waits++ > 0)
+        return false;
+    fake_exited("", 0);
+    return true;
+}
+
+/* Nobody waits for ever for what cannot come. */
+START_TEST(one_that_will_never_start_is_not_waited_for)
+{
+    Sandferry__V1__WaitProcessRequest q = SANDFERRY__V1__WAIT_PROCESS_REQUEST__INIT;
+    Sandferry__V1__WaitProcessResponse reply = SANDFERRY__V1__WAIT_PROCESS_RESPONSE__INIT;
+    Sandferry__V1__AttachProcessRequest a = SANDFERRY__V1__ATTACH_PROCESS_REQUEST__INIT;
+
+    ck_assert(record("r"));
+    q.container_id = a.container_id = (char *)"c";
+    q.exec_id = a.exec_id = (char *)"r";
+    waits = 0;
+    ck_assert(!fake_call("WaitProcess", &q, &reply, the_container_ends));
+    refused(SF_FAILED_PRECONDITION, "never started");
+    ck_assert(!fake_call("AttachProcess", &a, NULL, NULL));
+    refused(SF_FAILED_PRECONDITION, "never started");
+}
+END_TEST
+
 START_TEST(an_end_is_taken_once)
 {
     ck_assert(exec("e"));
@@ -354,6 +382,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_start_whose_answer_is_lost_is_taken_back);
     tcase_add_test(t, only_what_does_not_run_is_deleted);
     tcase_add_test(t, a_container_that_ends_ends_its_processes);
+    tcase_add_test(t, one_that_will_never_start_is_not_waited_for);
     tcase_add_test(t, an_end_is_taken_once);
     tcase_add_test(t, limits_are_kept);
     tcase_add_test(t, input_at_an_offset_is_taken_once);

@@ -30,3 +30,14 @@ bool process_end_is_known(const struct process *p)
 {
     return p->state == PROCESS_TERMINATED && !p->lost;
 }
+
+bool process_may_end(const struct processes *all, const struct process *p, struct sf_error **err)
+{
+    const struct process *init = process_find(all, p->container_id, "");
+
+    if (p->state != PROCESS_NOT_CREATED || init == NULL || init->state != PROCESS_TERMINATED)
+        return true;
+    return sf_fail(err, SF_FAILED_PRECONDITION,
+                   "the process '%s' was never started, and its container '%s' has ended",
+                   p->exec_id, p->container_id);
+}

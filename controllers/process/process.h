@@ -104,6 +104,8 @@ struct process *process_find_again(struct sf_controller *c, const char *containe
                                    const char *exec_id, uint64_t serial, struct sf_error **err);
 /* Who waits for one that was lost with its VM is told by the wait what became of the sandbox. */
 bool process_end_is_known(const struct process *p);
+/* One that was recorded in a container that has ended since will never start. */
+bool process_may_end(const struct processes *all, const struct process *p, struct sf_error **err);
 
 /* ---- ring.c ---- */
 /* False: no memory; nothing was taken. */

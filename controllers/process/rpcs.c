@@ -79,8 +79,8 @@ static bool wait_process(struct sf_controller *c, struct sf_call *call, const vo
     uint64_t serial = p != NULL ? p->serial : 0;
 
     while (p != NULL && !process_end_is_known(p)) {
-        if (!sf_call_wait(call, err)) /* it may have been forgotten meanwhile */
-            return false;
+        if (!process_may_end(processes_of(c), p, err) || !sf_call_wait(call, err))
+            return false; /* it may have been forgotten meanwhile */
         p = process_find_again(c, q->container_id, q->exec_id, serial, err);
     }
     return p != NULL && (out->process = process_message(p, err)) != NULL;

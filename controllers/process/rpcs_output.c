@@ -194,7 +194,7 @@ static bool attach_on(struct reading *r, struct sf_error **err)
             continue;
         if (process_end_is_known(p))
             return send_end(r, p, err);
-        if (!sf_call_wait(r->call, err))
+        if (!process_may_end((struct processes *)r->c, p, err) || !sf_call_wait(r->call, err))
             return false;
     }
     return false;
