@@ -349,6 +349,21 @@ def case_terminal_keeps_its_size(world):
     assert reader.done().end.exit_code == 0
 
 
+def case_container_with_another_id_keeps_its_processes(world):
+    init(world, world.a)
+    run(world.a, "cat", ["/bin/cat"], input=True)
+    script(world.a, "r", "echo started", record_only=True)
+    world.a.WriteInput(data=b"here\n", **of("cat"))
+    world.b.restore(world.a.save("s").snapshot, patches=[
+        {"controller": "container", "object": "container/c", "value": "new"}])
+    assert [p.container_id for p in listed(world.b).values()] == ["new"] * 3
+    world.b.WriteInput(data=b"there\n", close=True, **of("cat", "new"))
+    reader = attach(world.b, "cat", "new").done()
+    assert reader.data[1] == b"here\nthere\n" and reader.end.exit_code == 0
+    world.b.StartProcess(**of("r", "new"))
+    assert attach(world.b, "r", "new").done().data[1] == b"started\n"
+
+
 # ---- ends ----
 
 def exits_told(client):
