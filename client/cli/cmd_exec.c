@@ -1,5 +1,5 @@
+#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/bytes.h"
 #include "commands.h"
@@ -84,13 +84,14 @@ static bool start(struct session *s, const struct flags *f, const struct words *
            sandferry_process_exec(s->cli->client, s->sandbox, s->container, &o, ret, err);
 }
 
-/* It has ended, and nobody will look for it. */
+/* It has ended, and nobody will look for it; or nobody reads, and then it ends as in any pipe. */
 static void forget(struct session *s)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
     struct sandferry_process_delete_options o = SANDFERRY_PROCESS_DELETE_OPTIONS_INIT;
 
     o.exec_id = s->exec_id;
+    o.force = s->write_error == EPIPE;
     if (!sandferry_process_delete(s->cli->client, s->sandbox, s->container, &o, NULL, &err) &&
         sf_error_code(err) != SF_NOT_FOUND)
         cli_fail(s->cli, err);

@@ -244,6 +244,7 @@ bool feeder_begin(struct session *s, struct sf_error **err)
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGHUP);
     sigaddset(&ours, SIGWINCH);
+    s->pipe_before = signal(SIGPIPE, SIG_IGN); /* a write says so, too */
     s->masked = pthread_sigmask(SIG_BLOCK, &ours, &s->before) == 0;
     s->signals = signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
     if (s->signals >= 0 && pipe(s->wake) == 0 && pthread_create(&s->feeder, NULL, feed, s) == 0)
@@ -279,7 +280,9 @@ void feeder_end(struct session *s)
     if (s->signals >= 0)
         close(s->signals);
     s->wake[0] = s->wake[1] = s->signals = -1;
-    if (s->masked)
+    if (s->masked) {
+        signal(SIGPIPE, s->pipe_before);
         pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+    }
     s->fed = s->masked = false;
 }

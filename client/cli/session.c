@@ -83,6 +83,10 @@ bool session_run(struct session *s, int *ret_code, struct sf_error **err)
         if (!go_on(s, err))
             return false;
     }
+    if (p == NULL && s->write_error == EPIPE) { /* as if its own pipe had been closed */
+        *ret_code = 128 + SIGPIPE;
+        return true;
+    }
     if (p == NULL)
         return sf_fail(err, SF_UNKNOWN, "the output cannot be written: %s",
                        strerror(s->write_error));

@@ -27,6 +27,7 @@ struct session {
     struct detach_keys keys;
     atomic_bool detached;
     sigset_t before; /* the caller's mask, while ours is in its place */
+    void (*pipe_before)(int);
     bool masked;
     pthread_t feeder;
     bool fed;                 /* the thread is there */
@@ -43,7 +44,7 @@ void session_end(struct session *s); /* SF_CLEANUP(session_end) */
 
 /**
  * session_run() - until the process has ended, or the user detaches
- * @ret_code: its exit code
+ * @ret_code: its exit code; 128 + SIGPIPE if nobody reads what this command writes any more
  *
  * Return: false: attaching has failed, or the sandbox has left and nobody has said where to.
  */

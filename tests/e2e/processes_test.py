@@ -489,6 +489,11 @@ def case_command_ends_as_its_process(world):
         0, b"x" * 300000)
     code, out, err = say(world, world.a, "exec", "s", "c", "--", "/bin/nothing")
     assert code == 125 and not out and b"/bin/nothing" in err, err
+    with subprocess.Popen(command(world, world.a, "exec", "s", "c", "--", "/bin/cat", "/dev/zero"),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+        p.stdout.read(100000)
+        p.stdout.close()  # as head does: it ends, and what it followed too
+        assert p.wait(harness.CALL_S) == 141 and not p.stderr.read()
     assert list(listed(world.a)) == [""], "the ended were to be forgotten"
 
     assert say(world, world.a, "exec", "s", "c", "-d", "--id", "e", "--", "/bin/sleep", "1000")[1] == b"e\n"
