@@ -220,7 +220,7 @@ START_TEST(what_nobody_has_read_travels_whole)
         snprintf(id, sizeof(id), "w%02d", i);
         add(id, true);
         for (unsigned stream = 1; stream <= 2; stream++)
-            fake_output(id, stream, 0, WAITING_WINDOW);
+            fake_output(id, stream, 0, WAITING_HELD);
     }
     for (int i = 0; i < 20; i++) {
         snprintf(id, sizeof(id), "l%02d", i);
@@ -231,7 +231,7 @@ START_TEST(what_nobody_has_read_travels_whole)
     for (size_t i = 0; i < processes.n; i++) {
         const struct process *p = processes.list[i];
         if (p->waits)
-            ck_assert_uint_eq(p->out[0].size + p->out[1].size, 2 * (size_t)WAITING_WINDOW);
+            ck_assert_uint_eq(p->out[0].size + p->out[1].size, 2 * (size_t)WAITING_HELD);
         else if (p->exec_id[0] != '\0')
             ck_assert_uint_eq(p->out[0].end, RING_SIZE);
     }

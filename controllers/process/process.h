@@ -22,9 +22,10 @@
 #define HELD_IN_ALL             (4 * 1024 * 1024)   /* bytes of output that a section takes along */
 #define OFFSET_MAX              (UINT64_C(1) << 62) /* no stream is longer: sums cannot wrap */
 #define EXIT_UNKNOWN            255
-#define WAITING_MAX             64                /* processes that wait for readers */
-#define WAITING_WINDOW          (32 * 1024)       /* bytes that such a one may be ahead of them */
-#define SPECS_IN_ALL            (2 * 1024 * 1024) /* bytes of specs that a section takes along */
+#define WAITING_MAX             64          /* processes that wait for readers */
+#define WAITING_WINDOW          (16 * 1024) /* bytes that such a one may be ahead of them */
+#define WAITING_HELD            (2 * WAITING_WINDOW) /* with what its pipe has when it ends */
+#define SPECS_IN_ALL            (2 * 1024 * 1024)    /* bytes of specs that a section takes along */
 
 /* Numbers as on the wire. */
 enum process_state {

@@ -46,7 +46,7 @@ static size_t at_most(size_t size, size_t limit)
 /* What a process that waits has not been rid of yet always goes along. */
 static size_t held_of(const struct process *p, unsigned number, size_t limit)
 {
-    size_t least = p->waits ? WAITING_WINDOW : 0;
+    size_t least = p->waits ? WAITING_HELD : 0;
 
     return at_most(p->out[number].size, limit > least ? limit : least);
 }
@@ -59,7 +59,7 @@ static size_t held_in_all(const struct processes *p, size_t limit)
         sum += held_of(p->list[i], 0, limit) + held_of(p->list[i], 1, limit);
     return sum;
 }
-static_assert(2 * WAITING_MAX * WAITING_WINDOW <= HELD_IN_ALL, "those that wait fit");
+static_assert(2 * WAITING_MAX * WAITING_HELD <= HELD_IN_ALL, "those that wait fit");
 
 /* How many bytes each stream may take along, so that the section stays small: the most with which
  * all of them are within HELD_IN_ALL. */

@@ -446,6 +446,21 @@ def case_end_in_the_blackout_is_told_once(world):
         assert here.DeleteProcess(**of("e")).process.exit_code == 9
 
 
+def case_ends_are_told_though_nobody_reads(world):
+    """A process that waits for readers, killed while there are none; also with its container."""
+    init(world, world.a)
+    for exec_id in "killed", "other":
+        run(world.a, exec_id, ["/bin/cat", "/dev/zero"], wait_for_readers=True)
+    until("they wait", lambda: min(listed(world.a)[e].stdout.offset for e in ("killed", "other")) >= 16384)
+    world.a.SignalProcess(signal=9, **of("killed"))
+    assert wait(world.a, "killed").exit_code == 137
+    move(world, world.a, world.b)
+    reader = attach(world.b, "killed").done()
+    assert reader.end.exit_code == 137 and reader.lost == 0
+    assert reader.data[1] == bytes(listed(world.b)["killed"].stdout.offset)
+    world.b.DeleteContainer(sandbox_id="s", container_id="c", force=True)
+
+
 def case_wait_is_pending_over_hold_and_resume(world):
     init(world, world.a)
     script(world.a, "e", "read x; echo said; exit 6", input=True)

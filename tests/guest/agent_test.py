@@ -27,7 +27,7 @@ LAYER = MOUNTS + "0_0_0"
 SCRATCH = MOUNTS + "0_1_0"
 (OK, INVALID, NOT_FOUND, EXISTS, EXHAUSTED, PRECONDITION, UNIMPLEMENTED,
  OUT_OF_RANGE) = 0, 3, 5, 6, 8, 9, 12, 11
-WINDOW = 256 * 1024
+WINDOW = 192 * 1024
 
 messages = None
 
@@ -362,6 +362,17 @@ class AgentTest(unittest.TestCase):
         self.peer.tell_taken(("base/flood", 1))
         self.wait_for_exit("base/flood")
         self.assertEqual(self.forget("base/flood")[0], 0)
+        self.peer.takes_output = False  # the end is told though nobody reads
+        self.exec("base/flood", ["/bin/cat", "/bin/busybox"], window=16384)
+        self.exec("base/child", ["/bin/sh", "-c", "cat /dev/zero & sleep 1"], window=16384)
+        self.peer.wait("full windows", lambda: min(len(self.output("base/" + name)) for name in
+                                                   ("flood", "child")) >= 16384)
+        self.ask(OK, "signal", container_id="base", exec_id="flood", signal=9)
+        for name in "base/flood", "base/child":
+            self.wait_for_exit(name)
+            self.assertLessEqual(len(self.output(name)), 32768)
+            self.forget(name)
+        self.peer.takes_output = True
         self.end_container("base")
 
     def test_exec_with_a_terminal_of_any_size(self):

@@ -1,11 +1,14 @@
 /* What a process writes, on its way to the host. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "guest/agent/freeze.h"
 #include "guest/agent/port.h"
 #include "guest/agent/process.h"
+
+#define TERMINAL_HOLDS (16 * 1024) /* bytes; it is no more than half of that */
 
 static bool send_event(Sandferry__V1__AgentEvent *event)
 {
@@ -40,14 +43,35 @@ static bool may_send(void)
     return !freeze_is_on() && port_has_room();
 }
 
+void output_drain(struct process *p)
+{
+    for (int i = 0; i < 2; i++) {
+        int size = p->terminal ? TERMINAL_HOLDS : fcntl(p->out[i].fd, F_GETPIPE_SZ);
+        p->out[i].left = size > 0 ? (size_t)size : 0;
+        p->out[i].draining = p->out[i].ready = true;
+    }
+}
+
+static size_t room(const struct output *out)
+{
+    if (!out->draining)
+        return window_room(&out->window);
+    return out->left < WINDOW_CHUNK ? out->left : WINDOW_CHUNK;
+}
+
+static bool may_read(const struct output *out)
+{
+    return out->fd >= 0 && (out->draining || room(out) > 0) && may_send();
+}
+
 bool output_wants(const struct output *out)
 {
-    return out->fd >= 0 && !out->ready && window_room(&out->window) > 0 && may_send();
+    return !out->ready && may_read(out);
 }
 
 bool output_ready(const struct output *out)
 {
-    return out->fd >= 0 && out->ready && window_room(&out->window) > 0 && may_send();
+    return out->ready && may_read(out);
 }
 
 static void close_stream(struct process *p, unsigned number)
@@ -63,13 +87,18 @@ static void pump_once(struct process *p, unsigned number)
 {
     static uint8_t buffer[WINDOW_CHUNK];
     struct output *out = &p->out[number];
-    ssize_t n = read(out->fd, buffer, window_room(&out->window));
 
+    if (room(out) == 0) { /* it has ended, and others write into its pipe */
+        close_stream(p, number);
+        return;
+    }
+    ssize_t n = read(out->fd, buffer, room(out));
     if (n > 0) {
         if (!send_output(p, number, buffer, (size_t)n, false))
             agent_log("no memory: %zd bytes of output of container '%s' are lost", n,
                       p->container_id);
         window_sent(&out->window, (size_t)n);
+        out->left -= out->draining ? (size_t)n : 0;
         return;
     }
     if (n < 0 && errno == EINTR)

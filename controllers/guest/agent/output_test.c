@@ -91,6 +91,7 @@ static void ends(void)
 {
     p.ended = true;
     p.exit_code = 3;
+    output_drain(&p);
 }
 
 static void closes(void)
@@ -115,20 +116,43 @@ START_TEST(output_then_its_end_then_the_exit)
 }
 END_TEST
 
-START_TEST(an_exit_waits_until_all_output_has_been_taken)
+START_TEST(a_process_that_runs_waits_until_its_output_has_been_taken)
 {
     writes(300 * 1024);
-    ends();
-    closes();
     pump();
     ck_assert_uint_eq(p.out[0].window.sent, WINDOW_SIZE);
-    ck_assert_ptr_null(strstr(said, "exit"));
     ck_assert(!output_wants(&p.out[0])); /* and the loop does not spin */
     ck_assert(!output_ready(&p.out[0]));
     window_taken(&p.out[0].window, WINDOW_SIZE);
     pump();
     ck_assert_uint_eq(p.out[0].window.sent, 300 * 1024);
+}
+END_TEST
+
+/* What its pipe has goes out beyond the window: who killed it must not wait for a reader. */
+START_TEST(an_exit_is_told_though_nobody_takes_the_output)
+{
+    writes(300 * 1024);
+    pump();
+    ends();
+    pump();
+    ck_assert_uint_eq(p.out[0].window.sent, 300 * 1024);
     ck_assert_ptr_nonnull(strstr(said, "1. exit3 "));
+}
+END_TEST
+
+/* Its children may write into its pipe for ever; they do not keep it from ending. */
+START_TEST(an_exit_is_told_though_others_go_on_writing)
+{
+    ck_assert_int_eq(fcntl(theirs, F_SETPIPE_SZ, 16384), 16384);
+    ends();
+    for (int i = 0; i < 10 && strstr(said, "exit") == NULL; i++) {
+        if (p.out[0].fd >= 0)
+            writes(8192);
+        output_pump(&p);
+        output_tell_end(&p);
+    }
+    ck_assert_str_eq(said, "1+8192 1+8192 1. exit3 ");
 }
 END_TEST
 
@@ -199,7 +223,9 @@ int main(void)
 
     tcase_add_checked_fixture(tc, begin, finish);
     tcase_add_test(tc, output_then_its_end_then_the_exit);
-    tcase_add_test(tc, an_exit_waits_until_all_output_has_been_taken);
+    tcase_add_test(tc, a_process_that_runs_waits_until_its_output_has_been_taken);
+    tcase_add_test(tc, an_exit_is_told_though_nobody_takes_the_output);
+    tcase_add_test(tc, an_exit_is_told_though_others_go_on_writing);
     tcase_add_test(tc, frozen_nothing_is_said_and_nothing_lost);
     tcase_add_test(tc, without_room_in_the_channel_it_waits);
     tcase_add_test(tc, a_stream_that_others_hold_open_ends_with_its_process);

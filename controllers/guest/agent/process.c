@@ -82,10 +82,17 @@ static bool open_input(struct process *p, bool none)
     return p->child_fds[0] >= 0;
 }
 
+/* What is in the pipe at the end is sent beyond the window: it is no larger than that. */
+static bool open_output(struct output *out, int *theirs)
+{
+    return open_pipe(&out->fd, theirs, true) &&
+           (out->window.size == 0 || fcntl(out->fd, F_SETPIPE_SZ, (int)out->window.size) > 0);
+}
+
 static bool open_pipes(struct process *p, bool no_input)
 {
-    return open_input(p, no_input) && open_pipe(&p->out[0].fd, &p->child_fds[1], true) &&
-           open_pipe(&p->out[1].fd, &p->child_fds[2], true);
+    return open_input(p, no_input) && open_output(&p->out[0], &p->child_fds[1]) &&
+           open_output(&p->out[1], &p->child_fds[2]);
 }
 
 static int free_slot(void)
@@ -137,7 +144,7 @@ static void note_end(struct process *p, int status)
     p->ended_at_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     p->exit_code =
         WIFSIGNALED(status) ? 128 + (uint32_t)WTERMSIG(status) : (uint32_t)WEXITSTATUS(status);
-    p->out[0].ready = p->out[1].ready = true; /* look once more */
+    output_drain(p);
 }
 
 static bool any_being_made(void)

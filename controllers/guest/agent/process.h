@@ -18,6 +18,10 @@ struct output {
     int fd; /* the agent's end of the pipe; -1: closed, and the host has been told */
     struct window window;
     bool ready; /* it may have bytes: not poll()ed until a read has found none */
+    /* The process has ended: what its pipe still has goes out whether it is taken or not, since its
+     * end is told after it; no more, for others may write into it for ever. */
+    bool draining;
+    size_t left;
 };
 
 struct input {
@@ -82,6 +86,7 @@ bool console_resize(const struct process *p, uint32_t columns, uint32_t rows, st
 
 /* ---- output.c ---- */
 void output_pump(struct process *p);
+void output_drain(struct process *p);        /* it has ended */
 bool output_wants(const struct output *out); /* to be poll()ed */
 bool output_ready(const struct output *out); /* to be pumped again */
 void output_tell_end(struct process *p);

@@ -4,8 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WINDOW_SIZE  ((uint64_t)256 * 1024) /* bytes that may be sent beyond what has been taken */
-#define WINDOW_CHUNK ((size_t)32 * 1024)    /* bytes of output in one message */
+/* Bytes that may be sent beyond what has been taken. With what a pipe has at the end of its process
+ * that is as much as the host holds for its readers. */
+#define WINDOW_SIZE  ((uint64_t)192 * 1024)
+#define WINDOW_CHUNK ((size_t)32 * 1024) /* bytes of output in one message */
 
 /* How far a stream of output is, in bytes since its beginning. All zero at first. */
 struct window {
