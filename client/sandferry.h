@@ -300,10 +300,12 @@ bool sandferry_save(struct sandferry *client, const char *id,
  * Puts a resource of the destination in the place of one of the source's. Never grows.
  *
  * scsi knows an object by reservation id, by slot ("0:3"), by host path, or by a path prefix that
- * ends in "/"; the value is a path on the destination.
+ * ends in "/"; plan9 by reservation id, by the share's name, by host path or prefix. The value is a
+ * path on the destination. vpci knows one by reservation id, by the device's id, or by host address
+ * ("0000:3b:00.0", "0000:3b:00.0/2" for a virtual function); the value is such an address.
  */
 struct sandferry_patch {
-    const char *controller; /**< "scsi" */
+    const char *controller; /**< "scsi", "plan9", "vpci" */
     const char *object;     /**< as that controller names it */
     const char *value;      /**< what takes its place */
 };
@@ -341,7 +343,8 @@ struct sandferry_restored {
  *   SF_UNIMPLEMENTED        it has a version or section that the daemon does not know
  *   SF_DATA_LOSS            a digest does not match
  *   SF_ALREADY_EXISTS       there is a sandbox with that id
- *   SF_FAILED_PRECONDITION  this host cannot run it now (disk, memory, CPU); every reason
+ *   SF_FAILED_PRECONDITION  this host cannot run it now (disk, share, device, memory, CPU); every
+ *                           reason
  *
  * After a failure nothing of the attempt is left, and the snapshot can be used again.
  */

@@ -26,6 +26,7 @@ START_TEST(disks)
     disk.n_mounts = 1;
     disk.mounts = mounts;
     mount.guest_path = (char *)"/m";
+    mount.encrypted = true;
     other.slot = 68;
     other.host_path = (char *)"/e";
     other.read_only = true;
@@ -56,9 +57,11 @@ START_TEST(disks)
     OK("disk", "ls", "web");
     ck_assert_str_eq(
         out,
-        "SLOT  STAGE     MODE  FORMAT  PART  RESERVATION  HOLDER           GUEST PATH  HOST PATH\n"
-        "1:3   attached  rw    raw     0     guid         container 'app'  /m          /d\n"
-        "1:4   reserved  ro    raw     -     -            -                -           /e\n");
+        "SLOT  STAGE     MODE          FORMAT  PART  RESERVATION  HOLDER           GUEST PATH  "
+        "HOST PATH\n"
+        "1:3   attached  rw,encrypted  raw     0     guid         container 'app'  /m          /d\n"
+        "1:4   reserved  ro            raw     -     -            -                -           "
+        "/e\n");
     OK("disk", "ls", "web");
     ck_assert_str_eq(out, "sandbox 'web' has no disks\n");
     OK("disk", "rm", "web", "guid");

@@ -161,7 +161,7 @@ static void add_row(struct table *t, const struct sandferry_disk *d,
     const struct sandferry_mount *m = r != NULL ? find_mount(d, r->partition) : NULL;
     table_add(t, "%u:%u", d->slot / 64, d->slot % 64);
     table_add(t, "%s", sandferry_disk_stage_name(d->stage));
-    table_add(t, "%s", d->read_only ? "ro" : "rw");
+    table_add(t, "%s%s", d->read_only ? "ro" : "rw", m != NULL && m->encrypted ? ",encrypted" : "");
     table_add(t, "%s", sandferry_disk_format_name(d->format));
     if (r != NULL)
         table_add(t, "%" PRIu64, r->partition);

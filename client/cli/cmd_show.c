@@ -81,9 +81,10 @@ static bool print_disks(struct cli *cli, const char *id, struct sf_error **err)
         print_line(cli, 1, "disk %u:%u %s (%s, %s)", d->slot / 64, d->slot % 64, d->host_path,
                    d->read_only ? "read-only" : "writable", sandferry_disk_stage_name(d->stage));
         for (size_t m = 0; m < d->n_mounts; m++)
-            print_line(cli, 2, "partition %llu %s (%s, held %u times)",
+            print_line(cli, 2, "partition %llu %s (%s%s, held %u times)",
                        (unsigned long long)d->mounts[m]->partition, d->mounts[m]->guest_path,
-                       sandferry_mount_stage_name(d->mounts[m]->stage), d->mounts[m]->refs);
+                       sandferry_mount_stage_name(d->mounts[m]->stage),
+                       d->mounts[m]->encrypted ? ", encrypted" : "", d->mounts[m]->refs);
     }
     sandferry_disks_free(disks);
     return true;

@@ -1,5 +1,6 @@
 #include "plan9/fixture.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,4 +272,47 @@ void back_to(struct sf_sandbox *s)
 {
     fake_sandbox_free(sandbox);
     use(s);
+}
+
+const char *add(const char *path, bool read_only)
+{
+    struct sf_share_request q = a_share(path);
+
+    q.read_only = read_only;
+    const char *id = reserve(&q);
+    map(id);
+    return id;
+}
+
+void same(const struct sf_bytes *a, const struct sf_bytes *b)
+{
+    ck_assert_uint_eq(a->size, b->size);
+    ck_assert(memcmp(a->data, b->data, a->size) == 0);
+}
+
+void no_reasons(char *(*ask)(void))
+{
+    SF_CLEANUP(sf_freep) char *reasons = ask();
+
+    ck_assert_str_eq(reasons, "");
+}
+
+void one_reason(char *(*ask)(void), const char *field, const char *text, const char *more)
+{
+    SF_CLEANUP(sf_freep) char *reasons = ask();
+
+    ck_assert_msg(strchr(reasons, '\n') == strrchr(reasons, '\n'), "%s", reasons);
+    ck_assert_msg(strncmp(reasons, field, strlen(field)) == 0, "%s", reasons);
+    ck_assert_msg(strstr(reasons, text) != NULL && strstr(reasons, more) != NULL, "%s", reasons);
+}
+
+struct sf_sandbox *two_shares(struct sf_bytes *ret)
+{
+    add("a", false);
+    add("b/one", true);
+    open_file(0, "one", O_RDWR);
+    *ret = saved();
+    struct sf_sandbox *source = to_another();
+    ck_assert_msg(import(ret), "%s", SF_WHY(err));
+    return source;
 }

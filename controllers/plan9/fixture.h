@@ -27,6 +27,7 @@ struct sf_share_request a_share(const char *path);           /* writable, of the
 const char *reserve(const struct sf_share_request *request); /* static, for 16 calls */
 const char *map(const char *id);
 void release(const char *id);
+const char *add(const char *path, bool read_only); /* reserved and mapped */
 
 /* Every count is right, every name is used once, what is to be served is. */
 void books_are_right(void);
@@ -78,5 +79,15 @@ char *admit(void);
 /* Another sandbox takes the place of this one, which is kept. */
 struct sf_sandbox *to_another(void);
 void back_to(struct sf_sandbox *s); /* the present one is ended */
+
+void same(const struct sf_bytes *a, const struct sf_bytes *b);
+void no_reasons(char *(*ask)(void));
+/* Exactly one, for this field, which has these texts. */
+void one_reason(char *(*ask)(void), const char *field, const char *text, const char *more);
+/* A source with "a", of which it holds "one" open, and "b/one", read-only; and a destination that
+ * has its section. Gives the source. */
+struct sf_sandbox *two_shares(struct sf_bytes *ret);
+
+#define CLS (p->base.cls)
 
 #endif

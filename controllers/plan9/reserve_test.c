@@ -452,7 +452,7 @@ static void added_free(added_t *added)
 SF_DEFINE_CLEANUP(added_t, added_free)
 
 /* Adds a share of "a"; false as the call. */
-static bool add(added_t **ret)
+static bool call_add(added_t **ret)
 {
     Sandferry__V1__AddShareRequest request = SANDFERRY__V1__ADD_SHARE_REQUEST__INIT;
 
@@ -477,7 +477,7 @@ START_TEST(a_share_is_added_listed_and_removed)
     Sandferry__V1__ListSharesRequest request = SANDFERRY__V1__LIST_SHARES_REQUEST__INIT;
     Sandferry__V1__ListSharesResponse *list = calloc(1, sizeof(*list));
 
-    ck_assert_msg(add(&added), "%s", SF_WHY(err));
+    ck_assert_msg(call_add(&added), "%s", SF_WHY(err));
     ck_assert_str_eq(added->guest_path, "/run/sandferry/mounts/plan9/0");
     ck_assert_str_eq(added->share->host_path, at("a"));
     ck_assert_str_eq(added->share->mount->guest_path, added->guest_path);
@@ -502,7 +502,7 @@ START_TEST(what_a_container_holds_is_not_removed)
     const struct sf_shares_offer *offer = p->base.cls->offers[0].ops;
     SF_CLEANUP(added_freep) added_t *added = NULL;
 
-    ck_assert(add(&added));
+    ck_assert(call_add(&added));
     ck_assert(offer->hold(&p->base, added->reservation_id, "container 'c1'", &err));
     ck_assert(!remove_one(added->reservation_id));
     expect(SF_FAILED_PRECONDITION, "container 'c1'");
@@ -526,7 +526,7 @@ START_TEST(an_add_that_fails_anywhere_is_gone_without_a_trace)
         SF_CLEANUP(added_freep) added_t *added = NULL, *again = NULL;
         start_anew();
         fake_fail(nth, failures[_i]);
-        bool ok = add(&added);
+        bool ok = call_add(&added);
         if (!fake_failed()) {
             ck_assert(ok && nth > 3); /* the path twice, the line, the mount */
             break;
@@ -538,7 +538,7 @@ START_TEST(an_add_that_fails_anywhere_is_gone_without_a_trace)
         books_are_empty();
         ck_assert_uint_eq(fake_trace_count("guest mount_share"),
                           fake_trace_count("guest unmount_share"));
-        ck_assert_msg(add(&again), "step %u: %s", nth, SF_WHY(err)); /* the same call */
+        ck_assert_msg(call_add(&again), "step %u: %s", nth, SF_WHY(err)); /* the same call */
         books_are_right();
     }
 }
@@ -556,7 +556,7 @@ START_TEST(an_add_to_a_guest_that_is_silent_leaves_a_reservation_that_is_named)
     SF_CLEANUP(added_freep) added_t *added = NULL;
 
     fake_guest_answers(guest_is_gone);
-    ck_assert(!add(&added));
+    ck_assert(!call_add(&added));
     ck_assert_uint_eq(p->n_reservations, 1);
     const char *id = p->reservations[0]->id;
     char left[SF_GUID_SIZE];
@@ -576,7 +576,7 @@ START_TEST(a_remove_that_fails_anywhere_is_repeated)
     for (unsigned nth = 1;; nth++) {
         SF_CLEANUP(added_freep) added_t *added = NULL;
         start_anew();
-        ck_assert(add(&added));
+        ck_assert(call_add(&added));
         fake_fail(nth, failures[_i]);
         bool ok = remove_one(added->reservation_id);
         if (!fake_failed()) {

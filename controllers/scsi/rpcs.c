@@ -118,6 +118,18 @@ static bool remove_disk(struct sf_controller *c, struct sf_call *call, const voi
     return true;
 }
 
+/* Of each reservation of the books, in their order. The daemon frees them. */
+static bool list_holders(const struct scsi *s, Sandferry__V1__ListDisksResponse *out)
+{
+    bool ok = (out->holders = calloc(out->n_reservations + 1, sizeof(char *))) != NULL;
+
+    for (size_t i = 0; ok && i < out->n_reservations; i++, out->n_holders += ok) {
+        out->holders[i] = strdup(scsi_find(s, out->reservations[i]->id)->holder);
+        ok = out->holders[i] != NULL;
+    }
+    return ok;
+}
+
 static bool list_disks(struct sf_controller *c, struct sf_call *call, const void *request,
                        void *reply, struct sf_error **err)
 {
@@ -136,7 +148,8 @@ static bool list_disks(struct sf_controller *c, struct sf_call *call, const void
     wire->reservations = NULL;
     wire->n_disks = wire->n_reservations = 0;
     sandferry__v1__scsi_section__free_unpacked(wire, NULL);
-    return true;
+    return list_holders(scsi_of(c), out) ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the reply");
 }
 
 /* clang-format off */

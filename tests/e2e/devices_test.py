@@ -263,6 +263,96 @@ def case_everything_moves(world):
         assert not listed, "this is left: %s" % listed
 
 
+# ---- what of a share cannot be kept, or may not be had ----
+
+def shared_folder(world, name="shared"):
+    path = os.path.join(world.disks, name)
+    os.mkdir(path)
+    return path
+
+
+def shell_with_share(world, folder, **more):
+    world.a.create("s")
+    share = dict({"host_path": folder}, **more)
+    world.a.CreateContainer(sandbox_id="s", container_id="c", layers=[{"host_path": world.layer}],
+                            args=["/bin/sh"], shares=[{"share": share, "destination": "/in"}])
+    world.a.StartContainer(sandbox_id="s", container_id="c")
+    return Shell("s", "c")
+
+
+def case_open_file_must_be_there(world):
+    """One that is not is said, with its share, before anything is started; then it is brought."""
+    folder = shared_folder(world)
+    shell = shell_with_share(world, folder)
+    shell.run(world.a, "echo first >/in/a; echo first >/in/b; exec 3>>/in/a 4</in/b")
+    snapshot = world.a.save("s").snapshot
+    os.rename(folder + "/a", world.disks + "/a")
+    os.rename(folder + "/b", world.disks + "/b")
+    obstacles = world.b.CheckRestore(snapshot=snapshot).obstacles
+    assert len(obstacles) == 2 and all(folder in o.reason for o in obstacles), obstacles
+    refused("FAILED_PRECONDITION", world.b.restore, snapshot, names=["share '0'", "'a'"])
+    assert world.b.state("s") is None
+    os.rename(world.disks + "/a", folder + "/a")
+    os.rename(world.disks + "/b", folder + "/b")
+    world.b.restore(snapshot)
+    shell.run(world.b, "echo second >&3; exec 3>&-")
+    assert lines_of(folder + "/a") == [b"first", b"second", b""]
+    assert shell.run(world.b, "cat <&4") == "first"
+
+
+def case_open_file_without_a_name_stays(world):
+    """It cannot be opened anywhere else: the save is refused, and the sandbox runs on."""
+    folder = shared_folder(world)
+    shell = shell_with_share(world, folder)
+    shell.run(world.a, "exec 3>/in/gone; busybox rm /in/gone")
+    why = refused("FAILED_PRECONDITION", world.a.save, "s", names=["share '0'", folder, "gone"])
+    print(why.message)
+    assert world.a.state("s") == "RUNNING"
+    shell.run(world.a, "echo still there >&3; exec 3>&-")
+    world.b.restore(world.a.save("s").snapshot)
+    shell.run(world.b, "echo here >/in/here")
+    assert lines_of(folder + "/here") == [b"here", b""]
+
+
+def case_share_is_left_by_nobody(world):
+    """Neither by a symbolic link nor by what else lies in the directory of a single file."""
+    folder = shared_folder(world)
+    with open(world.disks + "/outside", "wb") as file:
+        file.write(SECRET)
+    for name, data in ("one", b"1\n"), ("other", SECRET):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(data)
+    os.symlink("../outside", folder + "/up")
+    os.symlink(world.disks + "/outside", folder + "/absolute")
+    shell = shell_with_share(world, folder)
+    assert shell.run(world.a, "cat /in/one") == "1"
+    for name in "up", "absolute", "../outside":
+        assert SECRET.decode().strip() not in shell.run(world.a, "cat /in/%s" % name, status=1)
+    one = world.a.AddShare(sandbox_id="s", host_path=folder + "/one", read_only=True)
+    assert one.guest_path.endswith("/one") and list(one.share.allowed_names) == ["one"], one
+    refused("PERMISSION_DENIED", world.a.AddShare, sandbox_id="s", host_path="/etc", names=["/etc"])
+    world.b.restore(world.a.save("s").snapshot)
+    assert shell.run(world.b, "cat /in/one") == "1"
+    assert SECRET.decode().strip() not in shell.run(world.b, "cat /in/up", status=1)
+    world.b.RemoveShare(sandbox_id="s", reservation_id=one.reservation_id)
+    held = world.b.ListShares(sandbox_id="s")
+    assert list(held.holders) == ["container 'c'"], held
+    refused("FAILED_PRECONDITION", world.b.RemoveShare, sandbox_id="s",
+            reservation_id=held.reservations[0].id, names=["container 'c'"])
+
+
+def case_sandbox_that_writes_to_no_share(world):
+    folder = shared_folder(world)
+    vm = harness.snapshot_pb.VmOptions(memory_bytes=256 << 20, processors=1, no_writable_file_shares=True)
+    world.a.CreateSandbox(sandbox_id="s", timeout=harness.BOOT_S, vm=vm)
+    add = lambda d, **more: d.AddShare(sandbox_id="s", host_path=folder, **more)
+    refused("PERMISSION_DENIED", add, world.a, names=["no_writable_file_shares"])
+    add(world.a, read_only=True)
+    world.b.restore(world.a.save("s").snapshot)
+    refused("PERMISSION_DENIED", add, world.b, names=["no_writable_file_shares"])
+    assert len(world.b.ListShares(sandbox_id="s").shares) == 1
+
+
 # ---- as many disks as there can be ----
 
 def case_every_slot_is_taken(world):

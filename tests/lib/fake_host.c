@@ -27,6 +27,7 @@ static struct {
 
 /* ---- steps ---- */
 
+static pthread_mutex_t steps_lock = PTHREAD_MUTEX_INITIALIZER; /* of the trace, and the pieces */
 static struct {
     unsigned done, fail_at;
     enum fake_failure how;
@@ -59,7 +60,9 @@ const char *fake_trace(void)
 
 void fake_trace_clear(void)
 {
+    pthread_mutex_lock(&steps_lock);
     sf_text_done(&steps.trace);
+    pthread_mutex_unlock(&steps_lock);
 }
 
 unsigned fake_trace_count(const char *text)
@@ -76,13 +79,15 @@ static bool step_fails(const char *fmt, ...)
 {
     va_list args;
 
+    pthread_mutex_lock(&steps_lock);
     va_start(args, fmt);
     sf_text_addv(&steps.trace, fmt, args);
     va_end(args);
-    steps.done++;
-    steps.failed = steps.failed || steps.done == steps.fail_at;
-    sf_text_add(&steps.trace, "%s\n", steps.done == steps.fail_at ? " (fails)" : "");
-    return steps.done == steps.fail_at;
+    bool fails = ++steps.done == steps.fail_at;
+    steps.failed = steps.failed || fails;
+    sf_text_add(&steps.trace, "%s\n", fails ? " (fails)" : "");
+    pthread_mutex_unlock(&steps_lock);
+    return fails;
 }
 
 static bool refused(struct sf_error **err)
@@ -164,6 +169,7 @@ struct sf_sandbox *fake_sandbox_new(const char *id)
     snprintf(s->directory, sizeof(s->directory), "%s/%s", root, id);
     mkdir(s->directory, 0700);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->line, NULL);
     pthread_mutex_lock(&s->lock);
     s->vm.sandbox = s;
     s->controller = calloc(1, cls->instance_size);
@@ -184,6 +190,7 @@ void fake_sandbox_free(struct sf_sandbox *s)
     free(s->controller);
     pthread_mutex_unlock(&s->lock);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->line);
     free(s->invalid);
     free(s);
 }
@@ -415,8 +422,10 @@ static bool line_listen(struct sf_controller *owner, struct sf_controller *liste
 
     if (fn != NULL && step_fails("line listen"))
         return refused(err);
+    pthread_mutex_lock(&s->line);
     s->listener = fn != NULL ? listener : NULL;
     s->listener_fn = fn;
+    pthread_mutex_unlock(&s->line);
     return true;
 }
 
@@ -424,29 +433,34 @@ static bool line_send(struct sf_controller *owner, uint64_t share, const void *d
                       bool closed, struct sf_error **err)
 {
     (void)owner;
+    pthread_mutex_lock(&steps_lock);
     sf_text_add(&steps.trace, "line send %llu%s\n", (unsigned long long)share,
                 closed ? " closed" : "");
-    if (n_pieces == PIECES_MAX)
-        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "the guest has not taken what was sent before");
-    pieces[n_pieces].share = share;
-    pieces[n_pieces].data = malloc(size + 1);
-    memcpy(pieces[n_pieces].data, size > 0 ? data : "", size);
-    pieces[n_pieces++].size = size;
-    return true;
+    bool room = n_pieces < PIECES_MAX;
+    if (room) {
+        pieces[n_pieces].share = share;
+        pieces[n_pieces].data = malloc(size + 1);
+        memcpy(pieces[n_pieces].data, size > 0 ? data : "", size);
+        pieces[n_pieces++].size = size;
+    }
+    pthread_mutex_unlock(&steps_lock);
+    return room ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED, "the guest has not taken what was sent before");
 }
 
 void fake_line_say(struct sf_sandbox *s, uint64_t share, const void *data, size_t size, bool closed)
 {
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&s->line);
     if (s->listener_fn != NULL)
         s->listener_fn(s->listener, share, data, size, closed);
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_unlock(&s->line);
 }
 
 size_t fake_line_take(uint64_t share, void *ret, size_t room)
 {
     size_t size = 0, kept = 0;
 
+    pthread_mutex_lock(&steps_lock);
     for (size_t i = 0; i < n_pieces; i++) {
         if (pieces[i].share != share || size + pieces[i].size > room) {
             pieces[kept++] = pieces[i];
@@ -457,6 +471,7 @@ size_t fake_line_take(uint64_t share, void *ret, size_t room)
         free(pieces[i].data);
     }
     n_pieces = kept;
+    pthread_mutex_unlock(&steps_lock);
     return size;
 }
 
@@ -522,11 +537,13 @@ void sf_sandbox_event(struct sf_sandbox *s, const char *type, const char *fmt, .
     va_list args;
 
     (void)s;
+    pthread_mutex_lock(&steps_lock);
     sf_text_add(&steps.trace, "event %s: ", type);
     va_start(args, fmt);
     sf_text_addv(&steps.trace, fmt, args);
     va_end(args);
     sf_text_add(&steps.trace, "\n");
+    pthread_mutex_unlock(&steps_lock);
 }
 
 void sf_sandbox_changed(struct sf_sandbox *s)

@@ -26,7 +26,8 @@ struct sf_sandbox {
     struct sf_controller *controller; /* owned; of sf_controller_class_v1() */
     struct sf_controller vm;          /* the owner of the offers */
     struct sf_controller *listener;   /* of the shares' line; NULL: nobody */
-    sf_share_line_fn listener_fn;
+    sf_share_line_fn listener_fn;     /* under the line's lock, too: */
+    pthread_mutex_t line;             /* held while the listener listens */
 };
 
 /* ---- the host: where all sandboxes and files of a test are ---- */
@@ -48,7 +49,7 @@ void fake_sandbox_free(struct sf_sandbox *s); /* destroy, fini */
 /* Let go of the lock until the sandbox is invalid. False: it is not, after so long. */
 bool fake_sandbox_await_invalid(struct sf_sandbox *s, unsigned timeout_ms);
 
-/* ---- steps ---- */
+/* ---- steps. Of one thread, but for what the listener of the line does. ---- */
 
 enum fake_failure {
     FAKE_REFUSED, /* it is not done, and the answer says so: FAILED_PRECONDITION */
@@ -89,7 +90,7 @@ const void *fake_guest_last(void);
 
 /* ---- the shares' line (sandferry.shareline.v1) ---- */
 
-/* The guest says a piece; on this thread, the sandbox's lock being let go meanwhile. */
+/* The guest says a piece; on this thread, which need not have the sandbox's lock. */
 void fake_line_say(struct sf_sandbox *s, uint64_t share, const void *data, size_t size,
                    bool closed);
 /* What has been sent to the guest and not been taken yet: the pieces in a row. */
