@@ -100,6 +100,18 @@ START_TEST(a_good_section_is_taken)
 }
 END_TEST
 
+START_TEST(the_policy_for_shares_is_told_to_whom_it_concerns)
+{
+    ck_assert(!vm_machine_offer.no_writable_file_shares(s->controller));
+    make_good();
+    good.options.no_writable_file_shares = true;
+    ck_assert_msg(import_good(), "%s", SF_WHY(err));
+    ck_assert(vm_machine_offer.no_writable_file_shares(s->controller));
+    s->controller->cls->abandon(s->controller);
+    ck_assert(!vm_machine_offer.no_writable_file_shares(s->controller));
+}
+END_TEST
+
 static void spoil(int i)
 {
     switch (i) {
@@ -238,6 +250,7 @@ int main(void)
     tcase_set_timeout(sections, 60);
     tcase_add_checked_fixture(sections, set_up, tear_down);
     tcase_add_test(sections, a_good_section_is_taken);
+    tcase_add_test(sections, the_policy_for_shares_is_told_to_whom_it_concerns);
     tcase_add_loop_test(sections, a_section_that_makes_no_sense_is_refused, 0, 13);
     tcase_add_test(sections, admit_gives_every_reason);
     tcase_add_test(sections, admit_without_a_section_says_so);
