@@ -51,8 +51,9 @@ static bool plan9_init(struct sf_controller *c, struct sf_error **err)
     return true;
 }
 
-/* Also destroy, and abandon: what was imported can be imported again. */
-static void plan9_end(struct sf_controller *c)
+/* What was imported can be imported again. The guest hears nothing of it: what it is told is a part
+ * of what the snapshot says. */
+static void plan9_abandon(struct sf_controller *c)
 {
     struct plan9 *p = plan9_of(c);
 
@@ -60,9 +61,17 @@ static void plan9_end(struct sf_controller *c)
     plan9_empty(p);
 }
 
+/* A guest that is about to shut down writes its files back: it must not wait for answers that do
+ * not come. */
+static void plan9_destroy(struct sf_controller *c)
+{
+    serve_hang_up(plan9_of(c));
+    plan9_abandon(c);
+}
+
 static void plan9_fini(struct sf_controller *c)
 {
-    plan9_end(c);
+    plan9_abandon(c);
     pthread_mutex_destroy(&plan9_of(c)->line_lock);
 }
 
@@ -158,7 +167,7 @@ SF_CONTROLLER_EXPORT(
 
     .init    = plan9_init,
     .fini    = plan9_fini,
-    .destroy = plan9_end,
+    .destroy = plan9_destroy,
     .check   = plan9_check,
     .save    = plan9_save,
     .thaw    = plan9_thaw,
@@ -167,5 +176,5 @@ SF_CONTROLLER_EXPORT(
     .patch   = do_patch,
     .admit   = do_admit,
     .prepare = plan9_prepare,
-    .abandon = plan9_end)
+    .abandon = plan9_abandon)
 /* clang-format on */

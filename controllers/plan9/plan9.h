@@ -104,7 +104,9 @@ bool resolve_file(struct share_config *config, bool *ret_file, struct sf_error *
 /* Opens the directory and serves it; what the guest holds open there is opened first. A failure
  * leaves nothing. */
 bool serve_share(struct plan9 *p, struct share *sh, struct sf_error **err);
-void serve_end(struct plan9 *p, struct share *sh);         /* of one that is not served: nothing */
+void serve_end(struct plan9 *p, struct share *sh); /* of one that is not served: nothing */
+/* Tells the guest that nobody serves it any more, but one that has been saved. */
+void serve_hang_up(struct plan9 *p);
 bool serve_listen(struct plan9 *p, struct sf_error **err); /* may be repeated */
 void serve_unlisten(struct plan9 *p);
 /* Its server has ended by itself. */

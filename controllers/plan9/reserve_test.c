@@ -95,6 +95,8 @@ static const struct {
     { "a",        false, "one",  SF_INVALID_ARGUMENT,  "is not restricted",  "restricted"    },
     { "a",        true,  NULL,   SF_INVALID_ARGUMENT,  "no name",            "allowed_names" },
     { "a",        true,  "x/y",  SF_INVALID_ARGUMENT,  "no name of a file",  "allowed_names" },
+    { "a",        true,  "\xff", SF_INVALID_ARGUMENT,  "no name of a file",  "allowed_names" },
+    { "\xff",     false, NULL,   SF_INVALID_ARGUMENT,  "UTF-8",              "host_path"     },
     { "file",     true,  "file", SF_INVALID_ARGUMENT,  "is a file",          "restricted"    },
 };
 /* clang-format on */

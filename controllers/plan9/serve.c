@@ -196,6 +196,15 @@ void serve_end(struct plan9 *p, struct share *sh)
     pthread_mutex_unlock(&p->line_lock);
 }
 
+void serve_hang_up(struct plan9 *p)
+{
+    pthread_mutex_lock(&p->line_lock);
+    for (size_t i = 0; i < p->n_shares; i++)
+        if (p->shares[i]->server != NULL && !p->shares[i]->resting)
+            hang_up_locked(p->shares[i]);
+    pthread_mutex_unlock(&p->line_lock);
+}
+
 bool serve_lost(struct plan9 *p, const struct share *sh)
 {
     pthread_mutex_lock(&p->line_lock);

@@ -193,6 +193,34 @@ START_TEST(a_source_that_is_discarded_lets_go_of_its_files)
 }
 END_TEST
 
+START_TEST(a_guest_is_told_that_its_sandbox_ends)
+{
+    add("a", false);
+    add("b", true);
+    open_file(0, "one", O_RDWR);
+    CLS->destroy(&p->base);
+    ck_assert_uint_eq(fake_trace_count("line send 0 closed"), 1);
+    ck_assert_uint_eq(fake_trace_count("line send 1 closed"), 1);
+    CLS->destroy(&p->base);
+    ck_assert_uint_eq(fake_trace_count("closed"), 2);
+    books_are_empty();
+}
+END_TEST
+
+START_TEST(a_guest_that_was_saved_is_told_nothing)
+{
+    add("a", false);
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = saved();
+    struct sf_sandbox *source = to_another();
+    ck_assert(import(&section));
+    ck_assert(CLS->prepare(&p->base, &err));
+    CLS->abandon(&p->base);
+    back_to(source);
+    CLS->destroy(&p->base);
+    ck_assert_uint_eq(fake_trace_count("closed"), 0);
+}
+END_TEST
+
 START_TEST(what_is_half_done_is_a_reason)
 {
     struct sf_share_request q = a_share("a");
@@ -403,6 +431,8 @@ int main(void)
     tcase_add_test(cases, a_source_that_rests_gives_its_locks_up_and_takes_them_again);
     tcase_add_test(cases, a_share_whose_locks_are_lost_comes_to_its_end);
     tcase_add_test(cases, a_source_that_is_discarded_lets_go_of_its_files);
+    tcase_add_test(cases, a_guest_is_told_that_its_sandbox_ends);
+    tcase_add_test(cases, a_guest_that_was_saved_is_told_nothing);
     tcase_add_test(cases, what_is_half_done_is_a_reason);
     tcase_add_test(cases, another_directory_at_the_path_is_a_reason);
     tcase_add_test(cases, an_open_file_without_a_name_is_a_reason);
