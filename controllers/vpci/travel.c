@@ -110,14 +110,24 @@ static void lose(struct vpci *v, struct device *d, const struct sf_error *err)
         d->port = VPCI_NO_PORT;
 }
 
+/* Devices are brought back in the order of their ports, as they came: a guest's driver numbers what
+ * it gets in that order, and /dev/nvme0 must not become another one's. */
+static struct device *at_port(const struct vpci *v, int port)
+{
+    for (size_t i = 0; i < v->n_devices; i++)
+        if (v->devices[i]->port == port)
+            return v->devices[i];
+    return NULL;
+}
+
 void vpci_thaw(struct sf_controller *c)
 {
     struct vpci *v = vpci_of(c);
 
-    for (size_t i = 0; i < v->n_devices; i++) {
+    for (int port = 0; port < VPCI_PORTS; port++) {
         SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
-        struct device *d = v->devices[i];
-        if (stays_behind(d) && d->away != DEVICE_HERE && !bring_back(v, d, &err))
+        struct device *d = at_port(v, port);
+        if (d != NULL && stays_behind(d) && d->away != DEVICE_HERE && !bring_back(v, d, &err))
             lose(v, d, err);
     }
 }
@@ -149,9 +159,9 @@ bool vpci_resume(struct sf_controller *c, struct sf_error **err)
 {
     struct vpci *v = vpci_of(c);
 
-    for (size_t i = 0; i < v->n_devices; i++) {
-        struct device *d = v->devices[i];
-        if (d->state == DEVICE_READY && !bring_back(v, d, err))
+    for (int port = 0; port < VPCI_PORTS; port++) {
+        struct device *d = at_port(v, port);
+        if (d != NULL && d->state == DEVICE_READY && !bring_back(v, d, err))
             return false;
     }
     return true;

@@ -263,6 +263,22 @@ def case_everything_moves(world):
         assert not listed, "this is left: %s" % listed
 
 
+def case_functions_keep_their_names(world):
+    """What is unplugged for a save gets the name again that it had."""
+    world.a.create("s")
+    world.a.add_container("s", "c", world.layer, ["/bin/sh"])
+    shell = Shell("s", "c")
+    for i in range(5):
+        world.a.AddDevice(sandbox_id="s", model="nvme", properties=["serial=n%d" % i])
+    serials = lambda d: shell.run(d, "cat /sys/class/nvme/nvme*/serial").split()
+    assert serials(world.a) == ["n%d" % i for i in range(5)]
+    world.a.save("s", after="HOLD")
+    world.a.ResumeSandbox(sandbox_id="s")
+    assert serials(world.a) == ["n%d" % i for i in range(5)], serials(world.a)
+    world.b.restore(world.a.save("s").snapshot)
+    assert serials(world.b) == ["n%d" % i for i in range(5)], serials(world.b)
+
+
 # ---- what of a share cannot be kept, or may not be had ----
 
 def shared_folder(world, name="shared"):
