@@ -252,8 +252,11 @@ END_TEST
 
 START_TEST(an_open_file_without_a_name_is_a_reason)
 {
+    const struct message walk = message(TWALK, "ddws", 0, 2, 1, "one");
+
     add("a", false);
     open_file(0, "one", O_RDWR);
+    ck_assert_int_eq(talk(0, &walk), TWALK + 1); /* as a kernel does, for the name */
     ck_assert_int_eq(unlink(at("a/one")), 0);
     one_reason(check, ": ", "share '0'", "one");
     struct sf_bytes section = {0};
@@ -261,8 +264,10 @@ START_TEST(an_open_file_without_a_name_is_a_reason)
     expect(SF_FAILED_PRECONDITION, "share '0'");
     ck_assert_int_eq(plan9_to_section(p, OPEN_AS_FAR_AS, &section, &err), true); /* for a list */
     sf_bytes_done(&section);
-    const struct message clunk = message(TCLUNK, "d", 1);
+    const struct message clunk = message(TCLUNK, "d", 1), again = message(TCLUNK, "d", 2);
     ck_assert_int_eq(talk(0, &clunk), TCLUNK + 1);
+    one_reason(check, ": ", "share '0'", "in use");
+    ck_assert_int_eq(talk(0, &again), TCLUNK + 1);
     no_reasons(check);
 }
 END_TEST
@@ -363,9 +368,14 @@ END_TEST
 
 START_TEST(a_file_that_is_not_here_is_one_reason)
 {
-    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = {0};
-    struct sf_sandbox *source = two_shares(&section);
+    const struct message walk = message(TWALK, "ddws", 0, 2, 1, "one");
 
+    add("a", false);
+    open_file(0, "one", O_RDWR);
+    ck_assert_int_eq(talk(0, &walk), TWALK + 1);
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = saved();
+    struct sf_sandbox *source = to_another();
+    ck_assert(import(&section));
     ck_assert_int_eq(unlink(at("a/one")), 0);
     one_reason(admit, "plan9.shares[0].host_path: ", "share '0'", "one");
     ck_assert(!CLS->prepare(&p->base, &err));

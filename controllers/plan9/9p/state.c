@@ -56,6 +56,19 @@ static const char *misplaced(const struct ninep *s, const struct fid *f, char pa
     return shown(s, path) ? NULL : "is not one of the share's names any more";
 }
 
+/* The guest's kernel holds a fid that it walked for each file that it holds open: of a file that
+ * cannot be kept, that is one reason. */
+static bool said_by_open(const struct ninep *s, const struct fid *f, const char *path)
+{
+    char other[PATH_MAX];
+
+    for (size_t i = 0; f->io < 0 && i < s->n_fids; i++)
+        if (s->fids[i]->io >= 0 && misplaced(s, s->fids[i], other) != NULL &&
+            strcmp(other, path) == 0)
+            return true;
+    return false;
+}
+
 void ninep_check(const struct ninep *server, const char *share, struct sf_reasons *why)
 {
     char path[PATH_MAX];
@@ -63,7 +76,7 @@ void ninep_check(const struct ninep *server, const char *share, struct sf_reason
     for (size_t i = 0; i < server->n_fids; i++) {
         const struct fid *f = server->fids[i];
         const char *problem = misplaced(server, f, path);
-        if (problem != NULL)
+        if (problem != NULL && !said_by_open(server, f, path))
             sf_reasons_add(why, "%s: '%s' (fid %u) %s", share, path, f->number, problem);
     }
 }
@@ -246,6 +259,18 @@ static bool lock_fail(const struct ninep_fid *f, const struct ninep_lock *lock, 
                    problem == EAGAIN ? "somebody else has it" : strerror(problem));
 }
 
+/* See said_by_open(). */
+static bool told_by_open(const struct ninep_state *state, const struct ninep_fid *f)
+{
+    for (size_t i = 0; !f->open && i < state->n_fids; i++) {
+        const struct ninep_fid *other = &state->fids[i];
+        if (other->open && other->path != NULL && strcmp(other->path, f->path) == 0 &&
+            other->qid_type == f->qid_type)
+            return true;
+    }
+    return false;
+}
+
 void ninep_admit(const struct ninep_state *state, int root_fd, const struct ninep_options *options,
                  const char *share, struct sf_reasons *why)
 {
@@ -264,7 +289,7 @@ void ninep_admit(const struct ninep_state *state, int root_fd, const struct nine
         struct fid *f = NULL;
         if (bad != NULL)
             sf_reasons_add(why, "%s: fid %u %s", share, from->fid, bad);
-        else if (!fid_open(s, from, &f, &problem))
+        else if (!fid_open(s, from, &f, &problem) && !told_by_open(state, from))
             sf_reasons_add(why, "%s: %s", share, sf_error_message(problem));
         for (size_t k = 0; f != NULL && k < from->n_locks; k++) {
             SF_CLEANUP(sf_error_freep) struct sf_error *taken = NULL;
