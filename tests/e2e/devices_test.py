@@ -316,6 +316,33 @@ def case_open_file_must_be_there(world):
     assert shell.run(world.b, "cat <&4") == "first"
 
 
+def case_operations_come_once(world):
+    """Made, written, renamed, read and removed as fast as it goes, while the sandbox moves: a request
+    that was lost, or done twice, would end in an error, which would stand between the numbers."""
+    folder = shared_folder(world)
+    script = """exec 2>&1; i=0
+        while true; do
+            i=$((i + 1)); echo $i >/in/new-$i && busybox mv /in/new-$i /in/old-$i && read a </in/old-$i &&
+            busybox rm /in/old-$i && busybox mkdir /in/dir-$i && busybox rmdir /in/dir-$i && echo $a
+        done"""
+    world.a.create("s")
+    world.a.CreateContainer(
+        sandbox_id="s", container_id="c", layers=[{"host_path": world.layer}],
+        args=["/bin/sh", "-c", script], shares=[{"share": {"host_path": folder}, "destination": "/in"}])
+    world.a.StartContainer(sandbox_id="s", container_id="c")
+    numbers = harness.Numbers("s")
+    daemons = [world.a, world.b]
+    numbers.go_on(world.a, 20)
+    for _ in range(4):
+        daemons[1].restore(daemons[0].save("s").snapshot)
+        daemons.reverse()
+        numbers.go_on(daemons[0], 20)
+    daemons[0].save("s", after="HOLD")
+    daemons[0].ResumeSandbox(sandbox_id="s")
+    numbers.go_on(daemons[0], 20)
+    assert len(os.listdir(folder)) <= 1, os.listdir(folder)
+
+
 def case_open_file_without_a_name_stays(world):
     """It cannot be opened anywhere else: the save is refused, and the sandbox runs on."""
     folder = shared_folder(world)
