@@ -198,8 +198,6 @@ bool plan9_map(struct plan9 *p, const char *id, const char **ret_guest_path, str
  * unmounted, too; the agent does not mind that there is nothing. */
 static bool unmount(struct plan9 *p, struct share *sh, struct sf_error **err)
 {
-    if (sh->mount == MOUNT_UNMOUNTED)
-        return true;
     if (sh->mount != MOUNT_RESERVED && !guest_unmount(p, sh, err)) {
         if (sf_error_code(*err) == SF_UNAVAILABLE || sf_error_code(*err) == SF_DEADLINE_EXCEEDED)
             move(&mount_machine, &sh->mount, MOUNT_UNMOUNT_LOST, sh->name);

@@ -272,6 +272,47 @@ START_TEST(an_open_file_without_a_name_is_a_reason)
 }
 END_TEST
 
+START_TEST(more_than_a_snapshot_takes_is_a_reason)
+{
+    char texts[PLAN9_NAMES_MAX][8];
+    const char *names[PLAN9_NAMES_MAX];
+    struct sf_share_request q = a_share("a");
+
+    for (unsigned i = 0; i < PLAN9_NAMES_MAX; i++)
+        names[i] = texts[i];
+    q.restricted = true;
+    q.allowed_names = names;
+    q.n_allowed_names = PLAN9_NAMES_MAX;
+    for (unsigned k = 0; k < 130; k++) { /* 33,280 names */
+        for (unsigned i = 0; i < PLAN9_NAMES_MAX; i++)
+            snprintf(texts[i], sizeof(texts[i]), "%u-%u", k, i);
+        reserve(&q);
+    }
+    one_reason(check, ": ", "more than a snapshot takes", "remove some");
+    release(p->reservations[0]->id);
+    release(p->reservations[0]->id);
+    release(p->reservations[0]->id);
+    release(p->reservations[0]->id);
+    no_reasons(check);
+}
+END_TEST
+
+START_TEST(a_path_that_fails_for_once_is_a_reason_for_once)
+{
+    add("a", false);
+    fake_fail(1, FAKE_REFUSED);
+    one_reason(check, ": ", "share '0'", "a failure");
+    no_reasons(check);
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = saved();
+    struct sf_sandbox *source = to_another();
+    ck_assert(import(&section));
+    fake_fail(1, FAKE_REFUSED);
+    one_reason(admit, "plan9.shares[0].host_path: ", "share '0'", "a failure");
+    no_reasons(admit);
+    back_to(source);
+}
+END_TEST
+
 /* ---- The line ---- */
 
 START_TEST(a_share_that_is_not_there_answers_nothing)
@@ -299,6 +340,21 @@ START_TEST(what_makes_no_sense_ends_the_share_and_no_other)
     ck_assert_uint_eq(fake_trace_count("line send 0\n"), 0);
     ck_assert_int_eq(talk(1, &version), TVERSION + 1);
     books_are_right();
+}
+END_TEST
+
+START_TEST(a_guest_that_takes_no_answers_loses_its_share)
+{
+    const struct message version = message(TVERSION, "ds", PLAN9_MSIZE, "9P2000.L");
+
+    add("a", false);
+    for (unsigned i = 0; p->shares[0]->server != NULL; i++) {
+        ck_assert_uint_lt(i, 1000);
+        fake_line_say(sandbox, 0, version.data, version.size, false);
+    }
+    one_reason(check, ": ", "share '0'", "release what holds it");
+    release(p->reservations[0]->id);
+    no_reasons(check);
 }
 END_TEST
 
@@ -448,6 +504,9 @@ int main(void)
     tcase_add_test(cases, an_open_file_without_a_name_is_a_reason);
     tcase_add_test(cases, a_share_that_is_not_there_answers_nothing);
     tcase_add_test(cases, what_makes_no_sense_ends_the_share_and_no_other);
+    tcase_add_test(cases, more_than_a_snapshot_takes_is_a_reason);
+    tcase_add_test(cases, a_path_that_fails_for_once_is_a_reason_for_once);
+    tcase_add_test(cases, a_guest_that_takes_no_answers_loses_its_share);
     tcase_add_test(cases, a_guest_that_hangs_up_has_its_files_closed);
     tcase_add_test(cases, a_read_only_share_is_read);
     tcase_add_test(cases, a_single_file_is_alone_in_its_share);
