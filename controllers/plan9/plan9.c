@@ -82,6 +82,19 @@ static bool plan9_check(struct sf_controller *c, struct sf_reasons *why, struct 
     return true;
 }
 
+/* The processes of the guest stand still, and may have deleted since the check what they hold open:
+ * that is found before anything else stops. */
+static bool plan9_quiesce(struct sf_controller *c, struct sf_error **err)
+{
+    SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
+    if (why == NULL)
+        return sf_fail(err, SF_UNAVAILABLE, "no memory to look at the shares");
+
+    sf_reasons_source(why, c->cls->name);
+    travel_check(plan9_of(c), why);
+    return sf_reasons_fail(why, SF_FAILED_PRECONDITION, "the shares cannot be saved now", err);
+}
+
 /* The VM stands still, and its line with it: the servers have answered all that the guest said.
  * Their locks on the host would be in the way of a destination on this host. */
 static bool plan9_save(struct sf_controller *c, struct sf_bytes *ret_section, struct sf_error **err)
@@ -169,6 +182,7 @@ SF_CONTROLLER_EXPORT(
     .fini    = plan9_fini,
     .destroy = plan9_destroy,
     .check   = plan9_check,
+    .quiesce = plan9_quiesce,
     .save    = plan9_save,
     .thaw    = plan9_thaw,
     .discard = plan9_discard,
