@@ -18,11 +18,16 @@
 #include "guest/agent/port.h"
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
+#include "guest/agent/share.h"
 
-#define FDS_MAX       1024
-#define LOOK_EVERY_MS 20 /* for a host that is away; SIGIO tells earlier */
-#define PORT_EVERY_MS 1
-#define PORT_SAY_MS   10000
+#define FDS_MAX         4096
+#define PROCESS_FDS_MAX 1024
+#define LOOK_EVERY_MS   20 /* for a host that is away; SIGIO tells earlier */
+#define PORT_EVERY_MS   1
+#define PORT_SAY_MS     10000
+
+/* Where what is in the list for poll(); the relays of the shares come after the processes. */
+enum { SIGNALS = PORT_N, PROCESSES };
 
 /* Ends of children, and a host that has come. */
 static int open_signals(void)
@@ -69,7 +74,7 @@ static void wait_for_port(void)
 {
     const struct timespec pause = {.tv_nsec = PORT_EVERY_MS * 1000000L};
 
-    for (unsigned tries = 1; !port_open(); tries++) {
+    for (unsigned tries = 1; !port_open(PORT_AGENT); tries++) {
         if (tries == PORT_SAY_MS / PORT_EVERY_MS)
             agent_log("there is no port to the host yet, still looking");
         nanosleep(&pause, NULL);
@@ -80,7 +85,7 @@ static int timeout_ms(bool more)
 {
     if (more)
         return 0;
-    return port_host_away() ? LOOK_EVERY_MS : -1;
+    return port_host_away() || share_waits() ? LOOK_EVERY_MS : -1;
 }
 
 static _Noreturn void serve(int signals)
@@ -89,20 +94,24 @@ static _Noreturn void serve(int signals)
     bool more = false;
 
     for (;;) {
-        fds[0] = (struct pollfd){.fd = port_fd(), .events = port_wants()};
-        fds[1] = (struct pollfd){.fd = signals, .events = POLLIN};
-        int n = 2 + process_poll(fds + 2, FDS_MAX - 2);
+        for (int i = 0; i < PORT_N; i++)
+            fds[i] = (struct pollfd){.fd = port_fd(i), .events = port_wants(i)};
+        fds[SIGNALS] = (struct pollfd){.fd = signals, .events = POLLIN};
+        int first_share = PROCESSES + process_poll(fds + PROCESSES, PROCESS_FDS_MAX);
+        int n = first_share + share_poll(fds + first_share, FDS_MAX - first_share);
         if (poll(fds, (nfds_t)n, timeout_ms(more)) < 0)
-            n = 0; /* interrupted */
+            first_share = n = 0; /* interrupted */
 
-        if (n > 0 && fds[1].revents != 0)
+        if (n > 0 && fds[SIGNALS].revents != 0)
             drain_signals(signals);
         port_look();
-        if (n > 0 && fds[0].revents != 0)
-            port_ready(fds[0].revents);
-        for (int i = 2; i < n; i++)
+        for (int i = 0; n > 0 && i < PORT_N; i++)
+            if (fds[i].revents != 0)
+                port_ready(i, fds[i].revents);
+        for (int i = PROCESSES; i < first_share; i++)
             if (fds[i].revents != 0)
                 process_ready(&fds[i]);
+        share_ready(fds + first_share, n - first_share);
         reap();
         more = process_pump();
         job_finish(); /* after the pump: a process's end is told before the delete is answered */

@@ -16,7 +16,7 @@ static bool send_event(Sandferry__V1__AgentEvent *event)
     message.event = event;
     if (sandferry__v1__agent_message__get_packed_size(&message) > sizeof(packed))
         return false;
-    return port_send(packed, sandferry__v1__agent_message__pack(&message, packed));
+    return port_send(PORT_AGENT, packed, sandferry__v1__agent_message__pack(&message, packed));
 }
 
 static bool send_output(struct process *p, unsigned number, uint8_t *data, size_t size, bool closed)
@@ -37,7 +37,7 @@ static bool send_output(struct process *p, unsigned number, uint8_t *data, size_
 
 static bool may_send(void)
 {
-    return !freeze_is_on() && port_has_room();
+    return !freeze_is_on() && port_has_room(PORT_AGENT);
 }
 
 bool output_wants(const struct output *out)

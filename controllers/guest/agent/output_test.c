@@ -23,13 +23,15 @@ bool freeze_is_on(void)
     return frozen;
 }
 
-bool port_has_room(void)
+bool port_has_room(enum port port)
 {
+    (void)port;
     return !no_room;
 }
 
-bool port_send(const uint8_t *data, size_t size)
+bool port_send(enum port port, const uint8_t *data, size_t size)
 {
+    (void)port;
     size_t used = strlen(said);
     Sandferry__V1__AgentMessage *m = sandferry__v1__agent_message__unpack(NULL, size, data);
 
