@@ -78,7 +78,7 @@ static void plan9_fini(struct sf_controller *c)
 static bool plan9_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
     (void)err;
-    travel_check(plan9_of(c), why);
+    travel_check(plan9_of(c), false, why);
     return true;
 }
 
@@ -91,7 +91,7 @@ static bool plan9_quiesce(struct sf_controller *c, struct sf_error **err)
         return sf_fail(err, SF_UNAVAILABLE, "no memory to look at the shares");
 
     sf_reasons_source(why, c->cls->name);
-    travel_check(plan9_of(c), why);
+    travel_check(plan9_of(c), true, why);
     return sf_reasons_fail(why, SF_FAILED_PRECONDITION, "the shares cannot be saved now", err);
 }
 

@@ -225,13 +225,13 @@ bool serve_export(struct plan9 *p, const struct share *sh, struct ninep_state *r
     return ok || sf_fail_in(err, "share '%s' ('%s')", sh->name, sh->config.path);
 }
 
-void serve_check(struct plan9 *p, const struct share *sh, struct sf_reasons *why)
+void serve_check(struct plan9 *p, const struct share *sh, bool still, struct sf_reasons *why)
 {
     SF_CLEANUP(sf_freep) char *name = sf_format("share '%s' ('%s')", sh->name, sh->config.path);
 
     pthread_mutex_lock(&p->line_lock);
     if (sh->server != NULL)
-        ninep_check(sh->server, name != NULL ? name : sh->name, why);
+        ninep_check(sh->server, name != NULL ? name : sh->name, still, why);
     pthread_mutex_unlock(&p->line_lock);
 }
 

@@ -124,7 +124,7 @@ static void travel(struct ninep *s, int root, const struct ninep_options *option
     SF_CLEANUP(ninep_freep) struct ninep *there = ninep_new(root, options, take_answer, NULL, &err);
 
     assert(there != NULL);
-    ninep_check(s, "share", why);
+    ninep_check(s, "share", true, why);
     bool ok = ninep_export(s, &first, &err);
     assert(ok == (sf_reasons_count(why) == 0));
     if (!ok)

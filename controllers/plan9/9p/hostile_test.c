@@ -472,7 +472,7 @@ START_TEST(random_states_travel)
             if (bytes[4] == P9_TVERSION)
                 client_attach(c);
         }
-        ninep_check(c->s, "share", why);
+        ninep_check(c->s, "share", true, why);
         bool exported = ninep_export(c->s, &first, &err);
         ck_assert(exported == (sf_reasons_count(why) == 0));
         if (!exported)

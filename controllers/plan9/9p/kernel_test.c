@@ -63,7 +63,7 @@ static void move(struct served *v)
     SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
     SF_CLEANUP(ninep_state_done) struct ninep_state state = {0};
 
-    ninep_check(v->s, "share", why);
+    ninep_check(v->s, "share", true, why);
     if (sf_reasons_count(why) > 0)
         return;
     ck_assert_msg(ninep_export(v->s, &state, &err), "%s", SF_WHY(err));

@@ -56,29 +56,71 @@ static const char *misplaced(const struct ninep *s, const struct fid *f, char pa
     return shown(s, path) ? NULL : "is not one of the share's names any more";
 }
 
-/* The guest's kernel holds a fid that it walked for each file that it holds open: of a file that
- * cannot be kept, that is one reason. */
-static bool said_by_open(const struct ninep *s, const struct fid *f, const char *path)
+/* Linux lets go of a file right after it has removed its last name. */
+static bool on_its_way(const struct fid *f)
 {
-    char other[PATH_MAX];
+    struct stat st;
 
-    for (size_t i = 0; f->io < 0 && i < s->n_fids; i++)
-        if (s->fids[i]->io >= 0 && misplaced(s, s->fids[i], other) != NULL &&
-            strcmp(other, path) == 0)
-            return true;
-    return false;
+    return f->io < 0 && fstat(f->fd, &st) == 0 && st.st_nlink == 0;
 }
 
-void ninep_check(const struct ninep *server, const char *share, struct sf_reasons *why)
+/* Files for which a reason has been given, by device and inode. */
+struct told {
+    struct file_number {
+        dev_t device;
+        ino_t inode;
+    } * list;
+    size_t n;
+};
+
+static int by_number(const void *a, const void *b)
 {
+    const struct file_number *x = a, *y = b;
+
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+static bool told_of(const struct told *told, const struct fid *f)
+{
+    struct stat st;
+
+    if (told->n == 0 || fstat(f->fd, &st) != 0)
+        return false;
+    const struct file_number key = {.device = st.st_dev, .inode = st.st_ino};
+    return bsearch(&key, told->list, told->n, sizeof(key), by_number) != NULL;
+}
+
+static void tell_of(struct told *told, const struct fid *f)
+{
+    struct stat st;
+
+    if (told->list != NULL && fstat(f->fd, &st) == 0)
+        told->list[told->n++] = (struct file_number){.device = st.st_dev, .inode = st.st_ino};
+}
+
+/* The guest's kernel holds a fid that it walked for each file that it holds open: of a file that
+ * cannot be kept, that is one reason. So the open ones are first. */
+void ninep_check(const struct ninep *server, const char *share, bool still, struct sf_reasons *why)
+{
+    struct told told = {.list = calloc(server->n_fids + 1, sizeof(struct file_number))};
     char path[PATH_MAX];
 
-    for (size_t i = 0; i < server->n_fids; i++) {
-        const struct fid *f = server->fids[i];
-        const char *problem = misplaced(server, f, path);
-        if (problem != NULL && !said_by_open(server, f, path))
+    for (unsigned open = 2; open-- > 0;) {
+        for (size_t i = 0; i < server->n_fids; i++) {
+            const struct fid *f = server->fids[i];
+            const char *problem = (f->io >= 0) == (open != 0) ? misplaced(server, f, path) : NULL;
+            if (problem == NULL || (!open && told_of(&told, f)) || (!still && on_its_way(f)))
+                continue;
             sf_reasons_add(why, "%s: '%s' (fid %u) %s", share, path, f->number, problem);
+            if (open)
+                tell_of(&told, f);
+        }
+        if (open && told.n > 0)
+            qsort(told.list, told.n, sizeof(struct file_number), by_number);
     }
+    free(told.list);
 }
 
 static bool fid_export(const struct ninep *s, const struct fid *f, struct ninep_fid *ret,
@@ -259,7 +301,7 @@ static bool lock_fail(const struct ninep_fid *f, const struct ninep_lock *lock, 
                    problem == EAGAIN ? "somebody else has it" : strerror(problem));
 }
 
-/* See said_by_open(). */
+/* See ninep_check(). */
 static bool told_by_open(const struct ninep_state *state, const struct ninep_fid *f)
 {
     for (size_t i = 0; !f->open && i < state->n_fids; i++) {
