@@ -277,6 +277,7 @@ static bool take_out(struct vpci *v, struct device *d, struct sf_error **err)
         return false;
     bool ok = unplug_device(v, d, err);
     device_move(d, ok ? DEVICE_UNPLUG_DONE : DEVICE_UNPLUG_FAILED);
+    d->away = DEVICE_HERE; /* from now on its state says it */
     return ok;
 }
 

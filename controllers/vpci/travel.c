@@ -85,8 +85,8 @@ static bool bring_back(struct vpci *v, struct device *d, struct sf_error **err)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *there = NULL;
 
-    /* QEMU was asked and has not said that it is gone: it is asked once more. */
-    if (d->away == DEVICE_ASKED && unplug_device(v, d, &there))
+    /* QEMU has not said that it is gone: it is asked once more. */
+    if ((d->away == DEVICE_ASKED || d->leftover) && unplug_device(v, d, &there))
         d->away = DEVICE_OUT;
     if (d->away == DEVICE_OUT && !plug_device(v, d, err))
         return false;
@@ -120,15 +120,23 @@ static struct device *at_port(const struct vpci *v, int port)
     return NULL;
 }
 
+/* Nobody can repeat a thaw, so it tries twice. */
+static void thaw_device(struct vpci *v, struct device *d)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *first = NULL, *err = NULL;
+
+    if (!bring_back(v, d, &first) && !bring_back(v, d, &err))
+        lose(v, d, err);
+}
+
 void vpci_thaw(struct sf_controller *c)
 {
     struct vpci *v = vpci_of(c);
 
     for (int port = 0; port < VPCI_PORTS; port++) {
-        SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
         struct device *d = at_port(v, port);
-        if (d != NULL && stays_behind(d) && d->away != DEVICE_HERE && !bring_back(v, d, &err))
-            lose(v, d, err);
+        if (d != NULL && stays_behind(d) && d->away != DEVICE_HERE)
+            thaw_device(v, d);
     }
 }
 
@@ -171,10 +179,10 @@ bool vpci_resume(struct sf_controller *c, struct sf_error **err)
  * does not have. */
 static void take_back(struct vpci *v, struct device *d)
 {
-    SF_CLEANUP(sf_error_freep) struct sf_error *deaf = NULL, *left = NULL;
+    SF_CLEANUP(sf_error_freep) struct sf_error *deaf = NULL, *first = NULL, *left = NULL;
 
     guest_remove(v, d, GUEST_FORCE, &deaf);
-    if (!unplug_device(v, d, &left))
+    if (!unplug_device(v, d, &first) && !unplug_device(v, d, &left))
         sf_warning("sandbox '%s': %s; the restore cannot be taken back as it should, continuing",
                    sf_sandbox_id(v->base.sandbox), sf_error_message(left));
 }
