@@ -12,7 +12,7 @@
 #include "sandferry/v1/agent.pb-c.h"
 #include "vpci/host.h"
 
-#define IDS_MAX 64
+#define IDS_MAX 1024
 
 typedef Sandferry__V1__AgentRequest request_t;
 typedef Sandferry__V1__AgentReply reply_t;
@@ -148,16 +148,36 @@ static void say_found(const struct fake_port *port, reply_t *reply)
         found->driver = strdup(port->driver);
     if (strcmp(port->driver, "nvme") == 0) {
         found->nodes = calloc(1, sizeof(char *));
-        found->nodes[found->n_nodes++] = strdup("/dev/nvme0");
+        found->nodes[found->n_nodes++] = sf_format("/dev/nvme%u", port->number);
+        found->numbers = calloc(1, sizeof(found->numbers[0]));
+        found->numbers[0] = calloc(1, sizeof(*found->numbers[0]));
+        sandferry__v1__agent_device_number__init(found->numbers[0]);
+        found->numbers[0]->major = 241;
+        found->numbers[found->n_numbers++]->minor = port->number;
     }
     reply->body_case = SANDFERRY__V1__AGENT_REPLY__BODY_ADD_DEVICE;
     reply->add_device = found;
+}
+
+/* As the guest's driver does: the lowest that is free. */
+static unsigned free_number(void)
+{
+    for (unsigned number = 0;; number++) {
+        bool taken = false;
+        for (unsigned i = 0; i < VPCI_PORTS; i++)
+            taken = taken || (vm_ports[i].bound && strcmp(vm_ports[i].driver, "nvme") == 0 &&
+                              vm_ports[i].number == number);
+        if (!taken)
+            return number;
+    }
 }
 
 static bool guest_adds(const struct fake_port *port, reply_t *reply, struct sf_error **ret)
 {
     if (port->driver[0] == '\0')
         return sf_fail(ret, SF_NOT_FOUND, "no device appeared");
+    if (!port->bound)
+        vm_ports[port - vm_ports].number = free_number();
     vm_ports[port - vm_ports].bound = true;
     say_found(port, reply);
     return true;

@@ -34,8 +34,9 @@ void fixture_next_sandbox(void);
 struct fake_port {
     char driver[32]; /* QEMU's; "": nothing is plugged */
     char host[16];
-    bool bound; /* the guest has it */
-    bool used;  /* a process of the guest uses it */
+    bool bound;      /* the guest has it */
+    bool used;       /* a process of the guest uses it */
+    unsigned number; /* of an NVMe controller that it has */
 };
 extern struct fake_port vm_ports[VPCI_PORTS];
 

@@ -534,6 +534,10 @@ static bool liar(const void *request, void *reply, struct sf_error **ret)
     r->add_device->nodes = calloc(1, sizeof(char *));
     r->add_device->nodes[0] = strdup(nonsense[which][2]);
     r->add_device->n_nodes = 1;
+    r->add_device->numbers = calloc(1, sizeof(r->add_device->numbers[0]));
+    r->add_device->numbers[0] = calloc(1, sizeof(*r->add_device->numbers[0]));
+    sandferry__v1__agent_device_number__init(r->add_device->numbers[0]);
+    r->add_device->n_numbers = 1;
     return true;
 }
 

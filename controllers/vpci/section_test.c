@@ -157,6 +157,22 @@ static void properties_of_first(char *one, char *two)
     device[0].n_properties = two != NULL ? 2 : 1;
 }
 
+static void names_of_first(char *one, char *two)
+{
+    many[0] = one;
+    many[1] = two;
+    device[0].nodes = many;
+    device[0].n_nodes = two != NULL ? 2 : 1;
+}
+
+static void names_of_reserved(void)
+{
+    names_of_first((char *)"/dev/a", NULL);
+    device[2].nodes = many;
+    device[2].n_nodes = 1;
+    device[0].n_nodes = 0;
+}
+
 /* clang-format off */
 static void nothing(void)           { }
 static void id_no_guid(void)        { device[0].id = (char *)"x"; reservation[0].device = (char *)"x"; }
@@ -184,6 +200,10 @@ static void host_vf_high(void)      { device[1].virtual_function = 65536; }
 static void host_twice(void)        { device[2].model = (char *)""; device[2].host_address = (char *)HOST_PLAIN; }
 static void property_file(void)     { properties_of_first((char *)"romfile=/etc/shadow", NULL); }
 static void property_twice(void)    { properties_of_first((char *)"period=1", (char *)"period=2"); }
+static void names_good(void)        { names_of_first((char *)"/dev/a", (char *)"/dev/b"); }
+static void names_elsewhere(void)   { names_of_first((char *)"/etc/passwd", NULL); }
+static void names_up(void)          { names_of_first((char *)"/dev/../etc/x", NULL); }
+static void names_order(void)       { names_of_first((char *)"/dev/b", (char *)"/dev/a"); }
 static void property_order(void)    { properties_of_first((char *)"period=1", (char *)"max-bytes=2"); }
 static void reservation_guid(void)  { reservation[0].id = (char *)"../x"; }
 static void reservation_twice(void) { reservation[1].id = reservation[0].id; }
@@ -221,6 +241,11 @@ static const struct {
     { property_file,     "no property"           },
     { property_twice,    "comes twice"           },
     { property_order,    "not sorted"            },
+    { names_good,        NULL                    },
+    { names_elsewhere,   "no names"              },
+    { names_up,          "no names"              },
+    { names_order,       "no names"              },
+    { names_of_reserved, "no names"              },
     { reservation_guid,  "is not a GUID"         },
     { reservation_twice, "comes twice"           },
     { reservation_lost,  "which is not there"    },

@@ -94,6 +94,7 @@ static bool bring_back(struct vpci *v, struct device *d, struct sf_error **err)
     if (!guest_add(v, d, err))
         return false;
     d->away = DEVICE_HERE;
+    vpci_keep_names(v, d);
     return true;
 }
 
@@ -110,16 +111,6 @@ static void lose(struct vpci *v, struct device *d, const struct sf_error *err)
         d->port = VPCI_NO_PORT;
 }
 
-/* Devices are brought back in the order of their ports, as they came: a guest's driver numbers what
- * it gets in that order, and /dev/nvme0 must not become another one's. */
-static struct device *at_port(const struct vpci *v, int port)
-{
-    for (size_t i = 0; i < v->n_devices; i++)
-        if (v->devices[i]->port == port)
-            return v->devices[i];
-    return NULL;
-}
-
 /* Nobody can repeat a thaw, so it tries twice. */
 static void thaw_device(struct vpci *v, struct device *d)
 {
@@ -132,12 +123,13 @@ static void thaw_device(struct vpci *v, struct device *d)
 void vpci_thaw(struct sf_controller *c)
 {
     struct vpci *v = vpci_of(c);
+    struct fillers fillers = {0};
 
-    for (int port = 0; port < VPCI_PORTS; port++) {
-        struct device *d = at_port(v, port);
-        if (d != NULL && stays_behind(d) && d->away != DEVICE_HERE)
-            thaw_device(v, d);
+    for (struct device *d; (d = vpci_next_back(v)) != NULL;) {
+        vpci_fill_up_to(v, &fillers, d);
+        thaw_device(v, d);
     }
+    vpci_remove_fillers(v, &fillers);
 }
 
 /* ---- Destination ---- */
@@ -163,16 +155,29 @@ bool vpci_prepare(struct sf_controller *c, struct sf_error **err)
     return true;
 }
 
-bool vpci_resume(struct sf_controller *c, struct sf_error **err)
+static bool bring_all(struct vpci *v, struct fillers *fillers, struct sf_error **err)
 {
-    struct vpci *v = vpci_of(c);
-
-    for (int port = 0; port < VPCI_PORTS; port++) {
-        struct device *d = at_port(v, port);
-        if (d != NULL && d->state == DEVICE_READY && !bring_back(v, d, err))
+    for (size_t i = 0; i < v->n_devices; i++) {
+        struct device *d = v->devices[i];
+        if (d->state == DEVICE_READY && d->travels && !bring_back(v, d, err))
+            return false;
+    }
+    for (struct device *d; (d = vpci_next_back(v)) != NULL;) {
+        vpci_fill_up_to(v, fillers, d);
+        if (!bring_back(v, d, err))
             return false;
     }
     return true;
+}
+
+bool vpci_resume(struct sf_controller *c, struct sf_error **err)
+{
+    struct vpci *v = vpci_of(c);
+    struct fillers fillers = {0};
+    bool ok = bring_all(v, &fillers, err);
+
+    vpci_remove_fillers(v, &fillers);
+    return ok;
 }
 
 /* The guest has run with it, and its state is written again: that must not have what the snapshot

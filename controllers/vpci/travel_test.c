@@ -330,6 +330,90 @@ START_TEST(an_abandon_without_a_vm_asks_nobody)
 }
 END_TEST
 
+/* ---- names ---- */
+
+static const char *three[3];
+
+/* nvme0 is gone, and nvme2 is in a lower port than nvme1. */
+static void make_gap(void)
+{
+    const char *first = add_model("edu"), *zero = add_model("nvme");
+
+    three[1] = add_model("nvme"); /* port2 */
+    release(first);
+    three[2] = add_model("nvme"); /* port0 */
+    release(zero);
+    three[0] = add_model("edu");
+}
+
+static void names_are_kept(void)
+{
+    ck_assert_str_eq(map(three[2])->node_list[0], "/dev/nvme2");
+    ck_assert_str_eq(map(three[1])->node_list[0], "/dev/nvme1");
+    ck_assert_uint_eq(vm_plugged(), 3); /* nobody stands in any more */
+    ck_assert_uint_eq(fake_trace_count("device.renamed"), 0);
+    books_are_right();
+}
+
+START_TEST(names_are_kept_though_others_are_gone)
+{
+    make_gap();
+    names_are_kept();
+    for (int i = 0; i < 2; i++) {
+        ck_assert(vpci_quiesce(&v->base, &err));
+        vpci_thaw(&v->base);
+        names_are_kept();
+        ck_assert(vpci_quiesce(&v->base, &err));
+        struct sf_bytes gap = saved_section();
+        import_section(&gap);
+        sf_bytes_done(&gap);
+        ck_assert(vpci_prepare(&v->base, &err) && vpci_resume(&v->base, &err));
+        names_are_kept();
+    }
+}
+END_TEST
+
+START_TEST(a_name_that_cannot_be_kept_is_told)
+{
+    make_gap();
+    while (vm_plugged() < VPCI_PORTS) /* no port for one that stands in */
+        add_model("edu");
+    ck_assert(vpci_quiesce(&v->base, &err));
+    vpci_thaw(&v->base);
+    ck_assert_uint_eq(fake_trace_count("device.renamed"), 2);
+    ck_assert_msg(fake_trace_count("is /dev/nvme0 in the guest now, and was /dev/nvme1") == 1, "%s",
+                  fake_trace());
+    books_are_right();
+}
+END_TEST
+
+/* Whoever stands in is gone in the end, and the devices are there, if under other names. */
+START_TEST(each_step_with_those_that_stand_in_fails_once)
+{
+    make_gap();
+    ck_assert(vpci_quiesce(&v->base, &err));
+    fake_fail(0, FAKE_REFUSED);
+    vpci_thaw(&v->base);
+    unsigned steps = fake_steps();
+
+    ck_assert_uint_eq(steps, 10); /* three are plugged; one more comes and goes */
+    for (unsigned step = 1; step <= steps; step++)
+        for (int how = FAKE_REFUSED; how <= FAKE_SILENT; how++) {
+            fixture_next_sandbox();
+            make_gap();
+            ck_assert(vpci_quiesce(&v->base, &err));
+            fake_fail(step, (enum fake_failure)how);
+            vpci_thaw(&v->base);
+            ck_assert(fake_failed());
+            fake_fail(0, FAKE_REFUSED);
+            for (int i = 0; i < 3; i++)
+                map(three[i]);
+            ck_assert_uint_eq(vm_plugged(), 3);
+            books_are_right();
+        }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("travel");
@@ -349,5 +433,8 @@ int main(void)
     tcase_add_test(tc, each_step_of_a_resume_fails_once_and_is_taken_back);
     tcase_add_test(tc, each_step_of_an_abandon_fails_once_and_is_made_up_for);
     tcase_add_test(tc, an_abandon_without_a_vm_asks_nobody);
+    tcase_add_test(tc, names_are_kept_though_others_are_gone);
+    tcase_add_test(tc, a_name_that_cannot_be_kept_is_told);
+    tcase_add_test(tc, each_step_with_those_that_stand_in_fails_once);
     return fixture_suite("vpci_travel", tc);
 }
