@@ -114,6 +114,7 @@ START_TEST(fids_of_one_file_do_not_meet)
     ck_assert_int_eq(lock(1, P9_LOCK_EXCLUSIVE, 0, 10, 7), 0);
     ck_assert_int_eq(lock(2, P9_LOCK_EXCLUSIVE, 5, 10, 7), 0);
     ck_assert_int_eq(lock(2, P9_LOCK_SHARED, 2, 1, 8), 0);
+    ck_assert_str_eq(books(), "1/7:W0+10 2/8:r2+1 2/7:W5+10");
     ck_assert_str_eq(host_sees(), "WWWWWWWWWWWWWWW.....");
     ck_assert_int_eq(clunk(c, 1), 0); /* and the others stay */
     ck_assert_str_eq(books(), "2/8:r2+1 2/7:W5+10");

@@ -1,9 +1,11 @@
 /* What the guest holds: given away, looked at, taken up elsewhere. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "base/suite.h"
@@ -309,6 +311,56 @@ START_TEST(every_reason_against_leaving_is_told)
 }
 END_TEST
 
+START_TEST(a_path_may_be_too_long_to_name)
+{
+    char name[200] = "";
+
+    memset(name, 'n', 190);
+    ck_assert_int_eq(walk(c, 0, 1, ""), 0);
+    for (unsigned i = 0; i < 25; i++) {
+        ck_assert_int_eq(call(c, P9_TMKDIR, "dsdd", 1, name, 0755, 0), 0);
+        ck_assert_int_eq(walk(c, 1, 1, name), 0);
+    }
+    ck_assert_int_eq(call(c, P9_TLCREATE, "dsddd", 1, "f", P9_O_RDWR, 0644, 0), 0);
+    ck_assert_int_eq(write_at(c, 1, 0, "deep"), 0);
+    ck_assert_str_eq(check_of(c), "share '3': '' (fid 1) has too long a path\n");
+    ck_assert_int_eq(call(c, P9_TREMOVE, "d", 1), ENAMETOOLONG);
+    ck_assert_str_eq(check_of(c), "");
+}
+END_TEST
+
+/* A mount beneath the root: its files may have the numbers of others. */
+START_TEST(another_device_has_numbers_of_its_own)
+{
+    struct stat st;
+
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", at(c, "d/e"), "tmpfs", 0, NULL) != 0)
+        return; /* root may, and not everywhere */
+    close(c->root_fd); /* it knows nothing of the mount */
+    c->root_fd = open(c->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    client_serve(c, NULL);
+    client_attach(c);
+    put(c, "d/e/g", "other");
+    ck_assert_int_eq(walk(c, 0, 1, "d/e/g"), 0);
+    read_qid(&c->reply), read_qid(&c->reply);
+    ck_assert_int_eq(stat(at(c, "d/e/g"), &st), 0);
+    ck_assert_uint_ne(read_qid(&c->reply).path, st.st_ino);
+    ck_assert_int_eq(call(c, P9_TLOPEN, "dd", 1, P9_O_RDWR), 0);
+    ck_assert_int_eq(read_at(c, 1, 0, 10), 0);
+    ck_assert_str_eq(read_text_of(c), "other");
+    struct ninep_state state = export_of(c);
+    ck_assert_str_eq(state.fids[1].path, "d/e/g");
+    ck_assert_int_eq(restore_to(&state, there), SF_OK);
+    ninep_state_done(&state);
+    ck_assert_int_eq(call(c, P9_TRENAMEAT, "dsds", 0, "f", 1, "f"), ENOTDIR);
+    ck_assert_int_eq(walk(c, 0, 2, "d/e"), 0);
+    ck_assert_int_eq(call(c, P9_TRENAMEAT, "dsds", 0, "f", 2, "f"), EXDEV);
+    client_serve(c, NULL);
+    ck_assert_int_eq(umount(at(c, "d/e")), 0);
+}
+END_TEST
+
 START_TEST(a_share_moved_within_another_is_outside)
 {
     /* "root" is a prefix of "root2", but not a part of its path. */
@@ -598,6 +650,8 @@ static Suite *suite(void)
     tcase_add_test(t, renames_are_followed);
     tcase_add_test(t, a_name_may_look_deleted);
     tcase_add_test(t, every_reason_against_leaving_is_told);
+    tcase_add_test(t, a_path_may_be_too_long_to_name);
+    tcase_add_test(t, another_device_has_numbers_of_its_own);
     tcase_add_test(t, a_share_moved_within_another_is_outside);
     tcase_add_test(t, a_name_may_be_hidden_by_now);
     tcase_add_test(t, every_reason_against_coming_is_told);
