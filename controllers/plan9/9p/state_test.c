@@ -336,7 +336,7 @@ START_TEST(another_device_has_numbers_of_its_own)
 
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("none", at(c, "d/e"), "tmpfs", 0, NULL) != 0)
-        return; /* root may, and not everywhere */
+        return;        /* root may, and not everywhere */
     close(c->root_fd); /* it knows nothing of the mount */
     c->root_fd = open(c->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     client_serve(c, NULL);
