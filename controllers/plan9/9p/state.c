@@ -258,8 +258,11 @@ static bool fid_open(struct ninep *s, const struct ninep_fid *from, struct fid *
         return sf_fail(err, SF_FAILED_PRECONDITION, "'%s' (fid %u) cannot be had here: %s",
                        from->path, from->fid,
                        errno == ELOOP ? "a symbolic link leads there" : strerror(errno));
-    bool known = fstat(fd, &st) == 0;
-    if (known && type_of(&st) != from->qid_type) {
+    if (fstat(fd, &st) != 0) {
+        fd_close(&fd);
+        return fid_fail(from, "cannot be looked at here", err);
+    }
+    if (type_of(&st) != from->qid_type) {
         fd_close(&fd);
         return sf_fail(err, SF_FAILED_PRECONDITION, "'%s' (fid %u) is a %s here; it was a %s",
                        from->path, from->fid, type_name(type_of(&st)), type_name(from->qid_type));
