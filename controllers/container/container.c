@@ -101,7 +101,7 @@ static void do_abandon(struct sf_controller *c)
     containers_empty(containers_of(c));
 }
 
-static const char *const depends[] = {"vm", "scsi", "process", NULL};
+static const char *const depends[] = {"vm", "scsi", "plan9", "vpci", "process", NULL};
 
 /* clang-format off */
 SF_CONTROLLER_EXPORT(

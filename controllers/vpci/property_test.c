@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vpci/fixture.h"
+#include "vpci/fake_vm.h"
 
 #define OPERATIONS 10000
 #define SEEDS      4

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "sandferry/v1/agent.pb-c.h"
-#include "vpci/fixture.h"
+#include "vpci/fake_vm.h"
 
 static bool config_of(const struct sf_device_request *q)
 {

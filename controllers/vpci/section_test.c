@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "sandferry/v1/snapshot.pb-c.h"
-#include "vpci/fixture.h"
+#include "vpci/fake_vm.h"
 #include "vpci/host.h"
 
 typedef Sandferry__V1__VpciSection section_t;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vpci/fixture.h"
+#include "vpci/fake_vm.h"
 #include "vpci/host.h"
 
 /* One that travels, two that do not, one that is reserved only. */

@@ -1,4 +1,4 @@
-#include "vpci/fixture.h"
+#include "vpci/fake_vm.h"
 
 #include <fcntl.h>
 #include <stdio.h>

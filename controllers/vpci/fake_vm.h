@@ -1,10 +1,10 @@
-#ifndef VPCI_FIXTURE_H
-#define VPCI_FIXTURE_H
+#ifndef VPCI_FAKE_VM_H
+#define VPCI_FAKE_VM_H
 
 /*
  * For the tests of this folder: a sandbox with the vpci controller, and a VM with its guest, which
  * remember what has been plugged and what has a driver. The host has a few PCI functions, in a
- * sysfs of the test's own: see fixture.c.
+ * sysfs of the test's own: see fake_vm.c.
  */
 
 #include <check.h>
