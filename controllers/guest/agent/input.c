@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
 
@@ -25,8 +26,11 @@ static void answer(const struct process *p, uint64_t call)
 
 static void close_input(struct input *in)
 {
-    if (in->fd >= 0)
+    if (in->fd >= 0) {
+        step_aside();
         close(in->fd);
+        step_back();
+    }
     in->fd = -1;
     free(in->held);
     in->held = NULL;
@@ -38,7 +42,11 @@ void input_pump(struct process *p)
     struct input *in = &p->in;
 
     while (in->fd >= 0 && in->size > 0) {
+        step_aside();
         ssize_t n = write(in->fd, in->held, in->size);
+        int saved = errno;
+        step_back();
+        errno = saved;
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN && !p->ended)

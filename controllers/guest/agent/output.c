@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
 #include "guest/agent/freeze.h"
 #include "guest/agent/port.h"
 #include "guest/agent/process.h"
@@ -54,7 +55,9 @@ static void close_stream(struct process *p, unsigned number)
 {
     if (!send_output(p, number, NULL, 0, true))
         return; /* the next pump finds it at its end again */
+    step_aside();
     close(p->out[number].fd);
+    step_back();
     p->out[number].fd = -1;
 }
 
@@ -63,8 +66,13 @@ static void pump_once(struct process *p, unsigned number)
 {
     static uint8_t buffer[WINDOW_CHUNK];
     struct output *out = &p->out[number];
-    ssize_t n = read(out->fd, buffer, window_room(&out->window));
+    size_t room = window_room(&out->window);
 
+    step_aside();
+    ssize_t n = read(out->fd, buffer, room);
+    int saved = errno;
+    step_back();
+    errno = saved;
     if (n > 0) {
         if (!send_output(p, number, buffer, (size_t)n, false))
             agent_log("no memory: %zd bytes of output of container '%s' are lost", n,

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
 #include "guest/agent/files.h"
 #include "guest/agent/outcome.h"
 #include "guest/agent/request.h"
@@ -120,6 +121,7 @@ static void look(struct line *l)
     ask_for_signals(l, false);
     channel_connect(l->channel, new_nonce());
     write_out(l);
+    aside_wake(); /* it may be the shares' line that is there */
 }
 
 void port_look(void)

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
 #include "guest/agent/files.h"
 #include "guest/agent/job.h"
 #include "guest/agent/modules.h"
@@ -142,6 +143,7 @@ static void mounted(uint64_t id, void *context, const struct outcome *o)
         reply_outcome(s->unmount_id, &none);
     s->stage = UNMOUNTED; /* goes when the host has been told */
     share_ready(NULL, 0);
+    aside_wake();
 }
 
 static struct share *new_share(const MountShare *r, int *ret_kernel_end, struct outcome *o)
@@ -194,6 +196,7 @@ void share_mount(uint64_t id, const MountShare *r)
     m.agent_end = s->relay.fd;
     job_start(id, run_mount, &m, mounted, s);
     close(m.kernel_end);
+    aside_wake();
 }
 
 /* ---- unmounting ---- */
@@ -228,6 +231,7 @@ static void unmounted(uint64_t id, void *context, const struct outcome *o)
 
     s->stage = o->code == SF_OK ? UNMOUNTED : MOUNTED;
     share_ready(NULL, 0); /* what the kernel has said last comes before the answer */
+    aside_wake();
     reply_outcome(id, o);
 }
 
@@ -341,6 +345,7 @@ void share_ready(const struct pollfd *fds, int n)
 void share_end_within(unsigned ms)
 {
     end_at_ms = now_ms() + ms;
+    aside_wake();
 }
 
 bool share_waits(void)
