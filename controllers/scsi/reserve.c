@@ -213,8 +213,9 @@ static bool ensure_attached(struct scsi *s, struct disk *d, struct sf_error **er
                        disk_name(d, name), d->config.path, disk_machine.states[d->state]);
     bool ok = attach_disk(s, d, err);
     struct sf_error *impossible = NULL;
-    bool moved = sf_machine_move(&disk_machine, &d->state,
-                                 ok ? DISK_ATTACH_DONE : DISK_ATTACH_FAILED, name, &impossible);
+    bool moved =
+        sf_machine_move(&disk_machine, &d->state, ok ? DISK_ATTACH_DONE : DISK_ATTACH_FAILED,
+                        disk_name(d, name), &impossible);
     assert(moved);
     (void)moved;
     return ok;
@@ -225,8 +226,12 @@ static bool ensure_mounted(struct scsi *s, struct disk *d, struct disk_mount *m,
 {
     char name[16];
 
-    if (m->state == MOUNT_MOUNTED)
+    if (m->state == MOUNT_MOUNTED && !m->doubtful)
         return true;
+    if (m->state == MOUNT_MOUNTED) { /* the guest finds it, or mounts it again */
+        m->doubtful = !guest_mount(s, d, m, err);
+        return !m->doubtful;
+    }
     if (m->state != MOUNT_RESERVED)
         return sf_fail(err, SF_FAILED_PRECONDITION,
                        "partition %llu of disk '%s' could not be mounted; release it and add it "
@@ -234,8 +239,9 @@ static bool ensure_mounted(struct scsi *s, struct disk *d, struct disk_mount *m,
                        (unsigned long long)m->partition, disk_name(d, name));
     bool ok = guest_mount(s, d, m, err);
     struct sf_error *impossible = NULL;
-    bool moved = sf_machine_move(&mount_machine, &m->state,
-                                 ok ? MOUNT_MOUNT_DONE : MOUNT_MOUNT_FAILED, name, &impossible);
+    bool moved =
+        sf_machine_move(&mount_machine, &m->state, ok ? MOUNT_MOUNT_DONE : MOUNT_MOUNT_FAILED,
+                        disk_name(d, name), &impossible);
     assert(moved);
     (void)moved;
     return ok;
@@ -266,9 +272,10 @@ static bool drop_ref(struct scsi *s, struct reservation *r, struct disk *d, stru
     struct disk_mount *m = disk_find_mount(d, r->partition);
 
     /* One that failed may have been done all the same, and its answer lost. */
-    if (m->refs == 1 && m->guest_path[0] != '\0' && !m->config.block_device &&
-        !guest_unmount(s, m, err))
+    if (m->refs == 1 && m->state != MOUNT_RESERVED && !guest_unmount(s, d, m, err)) {
+        m->doubtful = m->state == MOUNT_MOUNTED;
         return false;
+    }
     if (m->refs == 1 && m->state == MOUNT_MOUNTED) {
         struct sf_error *impossible = NULL;
         bool moved =
@@ -349,6 +356,11 @@ static bool check_names(const struct sf_disk_request *q, struct sf_error **err)
                 (unsigned long long)q->partition);
         return sf_fail_detail(err, SF_DETAIL_FIELD, "partition", "at most %d", SF_PARTITION_MAX);
     }
+    if (q->encrypted && q->read_only)
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "disk '%s' cannot be encrypted with a new key and never be written; give up "
+                       "one of the two",
+                       q->host_path);
     if (q->type >= DISK_N_TYPES || q->format >= DISK_N_FORMATS)
         return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' has an unknown type or format",
                        q->host_path);

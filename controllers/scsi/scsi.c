@@ -76,7 +76,12 @@ static void check_disk(const struct disk *d, struct sf_reasons *why)
     else if (d->state == DISK_ATTACHED && !stat_disk(d, &size, &modified_ns, &err))
         sf_reasons_add_error(why, err);
     for (unsigned i = 0; i < d->n_mounts; i++)
-        if (d->mounts[i]->state == MOUNT_UNMOUNTED)
+        if (d->mounts[i]->doubtful)
+            sf_reasons_add(why,
+                           "the guest has not said whether partition %llu of disk '%s' is "
+                           "unmounted; repeat the release",
+                           (unsigned long long)d->mounts[i]->partition, disk_name(d, name));
+        else if (d->mounts[i]->state == MOUNT_UNMOUNTED)
             sf_reasons_add(why,
                            "partition %llu of disk '%s' could not be mounted; release what "
                            "holds it",

@@ -57,13 +57,17 @@ bool attach_disk(struct scsi *s, struct disk *d, struct sf_error **err);
 bool detach_disk(struct scsi *s, struct disk *d, struct sf_error **err);
 /* Looks at the file: type, device and inode. */
 bool identify_disk(struct disk *d, struct sf_error **err);
+/* Its size as the VM sees it; the time of its last change, or the kernel's number of a block
+ * device.
+ */
 bool stat_disk(const struct disk *d, uint64_t *ret_size, int64_t *ret_modified_ns,
                struct sf_error **err);
 
 /* ---- guest.c: what the agent is asked ---- */
 
 bool guest_mount(struct scsi *s, const struct disk *d, struct disk_mount *m, struct sf_error **err);
-bool guest_unmount(struct scsi *s, const struct disk_mount *m, struct sf_error **err);
+bool guest_unmount(struct scsi *s, const struct disk *d, const struct disk_mount *m,
+                   struct sf_error **err);
 bool guest_eject(struct scsi *s, const struct disk *d, struct sf_error **err);
 
 /* ---- section.c ---- */
