@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/suite.h"
 #include "guest/channel.h"
+#include "guest/host_private.h"
 #include "sandferry/v1/agent.pb-c.h"
 
 /*
@@ -616,6 +617,99 @@ START_TEST(an_end_does_not_wait_for_the_lock_that_it_has)
 }
 END_TEST
 
+static bool tell(size_t size)
+{
+    static uint8_t zeros[65536];
+    Request request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentShareData piece = SANDFERRY__V1__AGENT_SHARE_DATA__INIT;
+
+    piece.data = (ProtobufCBinaryData){.data = zeros, .len = size};
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_SHARE_DATA;
+    request.share_data = &piece;
+    return guest_host_tell(host, &request, &err);
+}
+
+START_TEST(what_is_told_waits_for_no_answer)
+{
+    free_host();
+    make_host();
+    agent.n_asked = 0;
+    ck_assert_msg(tell(10), "%s", SF_WHY(err)); /* nobody is connected yet */
+    connect_host(host);
+    guest_host_set_quiet(host, true);
+    ck_assert_msg(tell(10), "%s", SF_WHY(err));
+    ck_assert(guest_host_drain(host, WAIT_MS, NULL, &err));
+    ck_assert_msg(tell(10), "%s", SF_WHY(err)); /* nothing is written now */
+    guest_host_go_on(host);
+    AGENT_UNTIL(agent.n_asked == 3);
+    ck_assert_uint_eq(agent.asked_body, SANDFERRY__V1__AGENT_REQUEST__BODY_SHARE_DATA);
+    guest_host_fail(host, "it has ended");
+    ck_assert(!tell(10));
+    ck_assert_int_eq(sf_error_code(err), SF_UNAVAILABLE);
+}
+END_TEST
+
+/* Time for whatever may be run wrongly. */
+static void let_go_for_a_moment(void)
+{
+    for (int i = 0; i < 20; i++) {
+        pthread_mutex_unlock(&sandbox);
+        poll(NULL, 0, 2);
+        pthread_mutex_lock(&sandbox);
+    }
+}
+
+START_TEST(what_is_stopped_waits_and_travels)
+{
+    static const enum dispatch_stop stops[] = {DISPATCH_GATE, DISPATCH_HALT, DISPATCH_YIELD};
+    struct guest_floors floors SF_CLEANUP(guest_floors_done) = {0};
+
+    dispatch_set_stop(dispatch, stops[_i], true);
+    dispatch_set_stop(dispatch, stops[(_i + 1) % 3], true);
+    for (uint64_t i = 0; i < 10; i++)
+        ck_assert(agent_output(i, 100));
+    AGENT_UNTIL(dispatch_count(dispatch, guest_host_deliver) == 10);
+    let_go_for_a_moment();
+    dispatch_run(dispatch);
+    ck_assert_uint_eq(n_seen, 0);
+    ck_assert(guest_host_export(host, &floors, &err));
+    ck_assert_uint_eq(floors.n_undelivered, 10);
+    dispatch_set_stop(dispatch, stops[(_i + 1) % 3], false);
+    let_go_for_a_moment();
+    ck_assert_uint_eq(n_seen, 0);
+    dispatch_set_stop(dispatch, stops[_i], false);
+    await_seen(10);
+    expect_in_order(10);
+}
+END_TEST
+
+START_TEST(nothing_is_handed_on_without_room_for_answers)
+{
+    guest_host_limit_answers(host, 1000, 1000);
+    AGENT_UNTIL(channel_in_step(agent.channel));
+    while (tell(_i == 0 ? 400 : 1)) /* nothing reads here */
+        continue;
+    ck_assert_int_eq(sf_error_code(err), SF_RESOURCE_EXHAUSTED);
+    sf_error_free(SF_STEAL(err));
+    ck_assert(agent_output(0, 100));
+    int64_t end = sf_clock_monotonic_ns() + WAIT_MS * SF_NS_PER_MS;
+    while (dispatch_count(dispatch, guest_host_deliver) == 0)
+        ck_assert(sf_clock_monotonic_ns() < end);
+    let_go_for_a_moment();
+    ck_assert_uint_eq(n_seen, 0);
+    if (_i == 0) { /* the agent takes it, */
+        await_seen(1);
+        return;
+    }
+    send_nonsense(0); /* or nobody waits any more */
+    while (!conversation_over) {
+        ck_assert(sf_clock_monotonic_ns() < end);
+        let_go_for_a_moment();
+    }
+    expect_in_order(1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("guest_host");
@@ -637,6 +731,9 @@ int main(void)
     tcase_add_test(talk, a_guest_that_never_ends_sending_is_not_waited_for);
     tcase_add_test(talk, a_quiet_guest_is_asked_nothing);
     tcase_add_test(talk, an_end_does_not_wait_for_the_lock_that_it_has);
+    tcase_add_test(talk, what_is_told_waits_for_no_answer);
+    tcase_add_loop_test(talk, what_is_stopped_waits_and_travels, 0, 3);
+    tcase_add_loop_test(talk, nothing_is_handed_on_without_room_for_answers, 0, 2);
     suite_add_tcase(suite, talk);
     return sf_suite_run(suite);
 }
