@@ -159,6 +159,12 @@ struct sf_disks_offer {
     /* The holder's name for messages and refusals: "container 'c1'". NULL takes it back. */
     bool (*hold)(struct sf_controller *owner, const char *id, const char *holder,
                  struct sf_error **err);
+
+    /* Attaches a disk that is the machine's own: at that place until the sandbox ends, held by
+     * nobody. INVALID_ARGUMENT: there is no such place; ALREADY_EXISTS: something is there, or the
+     * disk is elsewhere. */
+    bool (*pin)(struct sf_controller *owner, const struct sf_disk_request *request,
+                unsigned controller, unsigned lun, struct sf_error **err);
 };
 
 /* ---- The plan9 controller's: shares. ---- */

@@ -31,14 +31,19 @@ static bool ask(struct scsi *s, Sandferry__V1__AgentRequest *request,
     return true;
 }
 
+bool guest_device_valid(const char *path)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    return strncmp(path, "/dev/", 5) == 0 && path[5] != '\0' &&
+           path[5 + strspn(path + 5, letters)] == '\0';
+}
+
 /* The guest may have mounted it elsewhere than it was told: then it is not believed. */
 static bool take_path(struct disk_mount *m, const char *path, const char *want,
                       struct sf_error **err)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
-    bool good = m->config.block_device ? strncmp(path, "/dev/", 5) == 0 && path[5] != '\0' &&
-                                             path[5 + strspn(path + 5, letters)] == '\0'
-                                       : strcmp(path, want) == 0;
+    bool good = m->config.block_device ? guest_device_valid(path) : strcmp(path, want) == 0;
 
     if (!good || strlen(path) >= sizeof(m->guest_path))
         return sf_fail(err, SF_UNAVAILABLE, "the guest says that the disk is at '%.100s'", path);

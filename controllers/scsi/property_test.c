@@ -7,7 +7,7 @@
 #include "scsi/fixture.h"
 
 #define OPERATIONS 10000
-#define SEEDS      16
+#define SEEDS      6
 #define HELD_MAX   12 /* so there are at most as many disks */
 #define PARTITIONS 3
 

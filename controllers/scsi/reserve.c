@@ -60,6 +60,8 @@ void scsi_remove_reservation(struct scsi *s, struct reservation *r)
 
 /* ---- Reserve ---- */
 
+static bool ensure_attached(struct scsi *s, struct disk *d, struct sf_error **err);
+
 static struct disk *find_disk(const struct scsi *s, const char *path)
 {
     for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
@@ -85,18 +87,9 @@ static bool check_alias(const struct scsi *s, const struct disk *d, struct sf_er
     return true;
 }
 
-static struct disk *new_disk(struct scsi *s, const struct disk_config *config,
-                             struct sf_error **err)
+static struct disk *new_disk_at(struct scsi *s, unsigned slot, const struct disk_config *config,
+                                struct sf_error **err)
 {
-    unsigned slot = 0;
-
-    while (slot < SCSI_SLOTS && s->disks[slot] != NULL)
-        slot++;
-    if (slot == SCSI_SLOTS) {
-        sf_fail(err, SF_RESOURCE_EXHAUSTED, "all %d disk slots are taken; remove a disk first",
-                SCSI_SLOTS);
-        return NULL;
-    }
     struct disk *d = disk_new(slot, config);
     if (d == NULL) {
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for a disk");
@@ -108,6 +101,17 @@ static struct disk *new_disk(struct scsi *s, const struct disk_config *config,
     }
     s->disks[slot] = d;
     return d;
+}
+
+static struct disk *new_disk(struct scsi *s, const struct disk_config *config,
+                             struct sf_error **err)
+{
+    for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
+        if (s->disks[slot] == NULL)
+            return new_disk_at(s, slot, config, err);
+    sf_fail(err, SF_RESOURCE_EXHAUSTED, "all %d disk slots are taken; remove a disk first",
+            SCSI_SLOTS);
+    return NULL;
 }
 
 static bool check_disk(const struct disk *d, const struct disk_config *config,
@@ -187,6 +191,53 @@ bool scsi_reserve(struct scsi *s, const struct disk_config *config, uint64_t par
     m->refs++;
     memcpy(ret_id, id, sizeof(id));
     return true;
+}
+
+/* ---- Pin ---- */
+
+/* What an attempt has left in QEMU goes first. */
+static bool clear_slot(struct scsi *s, unsigned slot, const struct disk_config *config,
+                       struct sf_error **err)
+{
+    struct disk *d = s->disks[slot], *other = find_disk(s, config->path);
+    char name[16];
+
+    if (d != NULL && d == other && d->boot && d->state == DISK_DETACHED) {
+        if (!detach_disk(s, d, err))
+            return false;
+        drop_unused(s, d);
+        return true;
+    }
+    if (d != NULL)
+        return sf_fail(err, SF_ALREADY_EXISTS, "disk '%s' is '%s' already; take another place",
+                       disk_name(d, name), d->config.path);
+    if (other != NULL)
+        return sf_fail(err, SF_ALREADY_EXISTS, "'%s' is disk '%s' already", config->path,
+                       disk_name(other, name));
+    return true;
+}
+
+bool scsi_pin(struct scsi *s, unsigned controller, unsigned lun, const struct disk_config *config,
+              struct sf_error **err)
+{
+    if (controller >= SCSI_CONTROLLERS || lun >= SCSI_LUNS)
+        return sf_fail(
+            err, SF_INVALID_ARGUMENT,
+            "there is no place '%u:%u' for disk '%s': controllers are 0 to %d, LUNs 0 to "
+            "%d",
+            controller, lun, config->path, SCSI_CONTROLLERS - 1, SCSI_LUNS - 1);
+    unsigned slot = controller * SCSI_LUNS + lun;
+    if (!clear_slot(s, slot, config, err))
+        return false;
+    struct disk *d = new_disk_at(s, slot, config, err);
+    if (d == NULL)
+        return false;
+    d->boot = true;
+    if (ensure_attached(s, d, err))
+        return true;
+    if (!d->leftover)
+        drop_unused(s, d);
+    return false;
 }
 
 /* ---- Map ---- */

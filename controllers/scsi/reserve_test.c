@@ -334,6 +334,56 @@ START_TEST(readers_may_have_one_file_twice)
 }
 END_TEST
 
+static bool pin(const char *path, unsigned controller, unsigned lun)
+{
+    const struct disk_config config = {.type = DISK_TYPE_FILE, .format = DISK_FORMAT_RAW};
+    struct disk_config its = config;
+
+    snprintf(its.path, sizeof(its.path), "%s", at(path));
+    return scsi_pin(s, controller, lun, &its, &err);
+}
+
+START_TEST(bug_6_a_place_that_is_none)
+{
+    ck_assert(!pin("0", 0, 70)); /* would be 1:6 */
+    expect(SF_INVALID_ARGUMENT, "'0:70'");
+    ck_assert(!pin("0", 4, 0));
+    expect(SF_INVALID_ARGUMENT, "'4:0'");
+    nothing_is_left();
+}
+END_TEST
+
+START_TEST(a_pinned_disk_stays_where_it_is)
+{
+    ck_assert_msg(pin("0", 0, 0) && pin("1", 1, 6), "%s", SF_WHY(err));
+    ck_assert(!pin("2", 1, 6));
+    expect(SF_ALREADY_EXISTS, "'1:6'");
+    ck_assert(!pin("1", 2, 0));
+    expect(SF_ALREADY_EXISTS, "'1:6'");
+    const char *id = add("2", 0);
+    ck_assert_uint_eq(scsi_find(s, id)->slot, 1);
+    release(id);
+    release(add("1", 2)); /* mounted and not mounted: it is there still */
+    ck_assert(world.device[0] && world.device[SCSI_LUNS + 6]);
+    books_are_right();
+}
+END_TEST
+
+START_TEST(each_step_of_a_pin_fails)
+{
+    for (unsigned nth = 1;; nth++) {
+        fake_fail(nth, _i ? FAKE_SILENT : FAKE_REFUSED);
+        bool ok = pin("0", 0, 3), failed = fake_failed();
+        fake_fail(0, FAKE_REFUSED);
+        ck_assert(ok != failed);
+        sf_error_free(SF_STEAL(err));
+        if (!failed)
+            return;
+        nothing_is_left();
+    }
+}
+END_TEST
+
 /* A path is a name of bytes; nothing is folded. */
 START_TEST(bug_11_names_that_differ_in_case)
 {
@@ -422,6 +472,9 @@ int main(void)
     tcase_add_test(cases, bug_4_reserved_and_never_mapped);
     tcase_add_test(cases, bug_5_a_repeat_takes_nothing_from_others);
     tcase_add_test(cases, bug_6_one_file_under_two_names);
+    tcase_add_test(cases, bug_6_a_place_that_is_none);
+    tcase_add_test(cases, a_pinned_disk_stays_where_it_is);
+    tcase_add_loop_test(cases, each_step_of_a_pin_fails, 0, 2);
     tcase_add_test(cases, readers_may_have_one_file_twice);
     tcase_add_test(cases, bug_11_names_that_differ_in_case);
     tcase_add_test(cases, bug_12_a_half_done_release_says_what_to_do);

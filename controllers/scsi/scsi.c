@@ -44,12 +44,23 @@ static bool offer_hold(struct sf_controller *owner, const char *id, const char *
     return true;
 }
 
+static bool offer_pin(struct sf_controller *owner, const struct sf_disk_request *request,
+                      unsigned controller, unsigned lun, struct sf_error **err)
+{
+    struct disk_config config;
+    struct mount_config mount; /* whoever mounts it has a reservation */
+
+    return scsi_config(request, &config, &mount, err) &&
+           scsi_pin(scsi_of(owner), controller, lun, &config, err);
+}
+
 static const struct sf_disks_offer disks_offer = {
     .size = sizeof(disks_offer),
     .reserve = offer_reserve,
     .map = offer_map,
     .release = offer_release,
     .hold = offer_hold,
+    .pin = offer_pin,
 };
 
 static const struct sf_offer offers[] = {{SF_DISKS_OFFER, &disks_offer}, {0}};
@@ -88,6 +99,20 @@ static void check_disk(const struct disk *d, struct sf_reasons *why)
                            (unsigned long long)d->mounts[i]->partition, disk_name(d, name));
 }
 
+/* QEMU moves no VM that has such a disk open: said here by the disk's name, with what to do. */
+static void check_format(const struct disk *d, struct sf_reasons *why)
+{
+    char name[16];
+
+    if (d->state == DISK_ATTACHED &&
+        (d->config.format == DISK_FORMAT_VPC || d->config.format == DISK_FORMAT_VHDX))
+        sf_reasons_add(why,
+                       "disk '%s' ('%s') is a %s image, with which QEMU cannot move a VM: convert "
+                       "it to qcow2 or raw (qemu-img convert), or remove it",
+                       disk_name(d, name), d->config.path,
+                       d->config.format == DISK_FORMAT_VPC ? "vhd" : "vhdx");
+}
+
 static bool scsi_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
     const struct scsi *s = scsi_of(c);
@@ -98,8 +123,10 @@ static bool scsi_check(struct sf_controller *c, struct sf_reasons *why, struct s
             sf_reasons_add(why, "the release of disk reservation '%s' is half done; repeat it",
                            s->reservations[i].id);
     for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
-        if (s->disks[slot] != NULL)
+        if (s->disks[slot] != NULL) {
             check_disk(s->disks[slot], why);
+            check_format(s->disks[slot], why);
+        }
     return true;
 }
 
