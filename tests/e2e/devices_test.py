@@ -284,6 +284,7 @@ def case_functions_keep_their_names(world):
 
 def shared_folder(world, name="shared"):
     path = os.path.join(world.disks, name)
+    shutil.rmtree(path, True)  # of the case before
     os.mkdir(path)
     return path
 
