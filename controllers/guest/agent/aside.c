@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "guest/agent/outcome.h"
@@ -60,6 +61,7 @@ static void *serve(void *context)
     static struct pollfd fds[FDS_MAX];
 
     (void)context;
+    setpriority(PRIO_PROCESS, 0, -20); /* as the agent's, which a thread does not inherit */
     step_back();
     for (;;) {
         fds[WAKE] = (struct pollfd){.fd = wake, .events = POLLIN};

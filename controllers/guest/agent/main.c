@@ -19,6 +19,7 @@
 #include "guest/agent/port.h"
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
+#include "guest/agent/share.h"
 
 #define PROCESS_FDS_MAX 1024
 #define LOOK_EVERY_MS   20 /* for a host that is away; SIGIO tells earlier */
@@ -84,7 +85,7 @@ static int timeout_ms(bool more)
 {
     if (more)
         return 0;
-    return port_host_away() ? LOOK_EVERY_MS : -1;
+    return port_host_away() || share_is_hushed() ? LOOK_EVERY_MS : -1;
 }
 
 static _Noreturn void serve(int signals)

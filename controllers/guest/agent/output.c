@@ -7,6 +7,7 @@
 #include "guest/agent/freeze.h"
 #include "guest/agent/port.h"
 #include "guest/agent/process.h"
+#include "guest/agent/share.h"
 
 static bool send_event(Sandferry__V1__AgentEvent *event)
 {
@@ -38,7 +39,7 @@ static bool send_output(struct process *p, unsigned number, uint8_t *data, size_
 
 static bool may_send(void)
 {
-    return !freeze_is_on() && port_has_room(PORT_AGENT);
+    return !freeze_is_on() && !share_is_hushed() && port_has_room(PORT_AGENT);
 }
 
 bool output_wants(const struct output *out)

@@ -39,6 +39,40 @@ void relay_hang_up(struct relay *r)
 
 /* ---- from the host ---- */
 
+/* What follows the size that a message begins with. */
+static uint32_t rest_of(const uint8_t head[4])
+{
+    uint32_t whole = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 |
+                     (uint32_t)head[3] << 24;
+
+    return whole > 4 ? whole - 4 : 0;
+}
+
+static void count_answers(struct relay *r, const uint8_t *data, size_t size)
+{
+    while (size > 0) {
+        size_t n = r->answer_rest < size ? r->answer_rest : size;
+        if (r->answer_rest > 0) {
+            r->answer_rest -= (uint32_t)n;
+            r->answered += r->answer_rest == 0;
+        } else {
+            n = 1;
+            r->answer_head[r->n_answer_head++] = *data;
+            if (r->n_answer_head == sizeof(r->answer_head)) {
+                r->n_answer_head = 0;
+                r->answer_rest = rest_of(r->answer_head);
+            }
+        }
+        data += n;
+        size -= n;
+    }
+}
+
+bool relay_is_asked(const struct relay *r)
+{
+    return r->fd >= 0 && r->asked > r->answered;
+}
+
 /* False: the kernel's end is gone. */
 static bool write_out(struct relay *r)
 {
@@ -94,6 +128,7 @@ void relay_give(struct relay *r, const uint8_t *data, size_t size, bool closed)
         relay_hang_up(r);
         return;
     }
+    count_answers(r, data, size);
     r->ending = r->ending || closed;
     flush(r);
 }
@@ -124,9 +159,7 @@ static void take_head(struct relay *r, const uint8_t *data, size_t size)
     r->n_head += (unsigned)size;
     if (r->n_head < sizeof(r->head))
         return;
-    uint32_t whole = (uint32_t)r->head[0] | (uint32_t)r->head[1] << 8 | (uint32_t)r->head[2] << 16 |
-                     (uint32_t)r->head[3] << 24;
-    r->rest = whole > sizeof(r->head) ? whole - (uint32_t)sizeof(r->head) : 0;
+    r->rest = rest_of(r->head);
     if (r->rest == 0)
         r->n_head = 0;
 }
@@ -153,6 +186,7 @@ static ssize_t read_piece(struct relay *r, uint8_t *data)
         size += (size_t)n;
         if (!in_head && r->rest == 0) {
             r->n_head = 0;
+            r->asked++;
             break;
         }
     }

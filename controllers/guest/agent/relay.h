@@ -18,7 +18,12 @@ struct relay {
     bool ending;     /* over when the kernel has taken what is held */
     uint8_t head[4]; /* the size of the message that the kernel is in the midst of */
     unsigned n_head;
-    uint32_t rest; /* bytes of it that have not come */
+    uint32_t rest;  /* bytes of it that have not come */
+    uint64_t asked; /* whole messages of the kernel's */
+    uint64_t answered;
+    uint8_t answer_head[4]; /* as above, of the host's */
+    unsigned n_answer_head;
+    uint32_t answer_rest;
 };
 
 /* *ret_end: for the kernel; the caller's. False: errno. */
@@ -28,6 +33,9 @@ void relay_hang_up(struct relay *r);
 
 /* What the host says. @closed: and no more after it. */
 void relay_give(struct relay *r, const uint8_t *data, size_t size, bool closed);
+
+/* Whether somebody may wait for an answer. A request that was flushed counts as one for ever. */
+bool relay_is_asked(const struct relay *r);
 
 /* What poll() is to look for; 0: nothing now. */
 short relay_wants(const struct relay *r);

@@ -19,6 +19,7 @@
 #include "guest/agent/reply.h"
 #include "guest/agent/users.h"
 
+#define HUSH_MS   10000
 #define PATH_ROOM 512
 #define MSIZE_MIN 4096
 #define MSIZE_MAX (256 * 1024)
@@ -39,7 +40,8 @@ struct share {
 };
 
 static struct share *shares;
-static int64_t end_at_ms; /* 0: not to end */
+static int64_t end_at_ms;     /* 0: not to end */
+static int64_t hush_until_ms; /* 0: not hushed */
 
 static struct share *find(uint64_t number)
 {
@@ -282,6 +284,7 @@ void share_take(const uint8_t *data, size_t size)
 
     if (!good)
         agent_log("a message of %zu bytes on the shares' line is no piece, continuing", size);
+    hush_until_ms = 0;
     if (s != NULL)
         relay_give(&s->relay, piece->data.data, piece->data.len, piece->closed);
     sandferry__v1__agent_message__free_unpacked(m, NULL);
@@ -340,6 +343,19 @@ void share_ready(const struct pollfd *fds, int n)
          s = s->next)
         relay_hang_up(&s->relay);
     look_for_room();
+}
+
+void share_hush(void)
+{
+    hush_until_ms = 0;
+    for (const struct share *s = shares; s != NULL; s = s->next)
+        if (relay_is_asked(&s->relay))
+            hush_until_ms = now_ms() + HUSH_MS;
+}
+
+bool share_is_hushed(void)
+{
+    return hush_until_ms != 0 && now_ms() < hush_until_ms;
 }
 
 void share_end_within(unsigned ms)
