@@ -112,6 +112,16 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(self.peer.at.exits.pop(name), 137)
         self.peer.at.output.pop((name, 1), None)
 
+    # ---- shares ----
+
+    def test_a_machine_without_the_shares_line_says_so(self):
+        path = "/run/sandferry/mounts/plan9/1"
+        reply = self.ask(PRECONDITION, "mount_share", share=1, guest_path=path, msize=1 << 17)
+        self.assertIn("no line for shares", reply.message)
+        self.ask(INVALID, "mount_share", share=1, guest_path="/etc/1", msize=1 << 17)
+        self.ask(INVALID, "mount_share", share=1, guest_path=path, msize=1)
+        self.ask(OK, "unmount_share", share=1, guest_path=path)  # it is not there
+
     # ---- disks ----
 
     def test_only_a_blank_disk_is_formatted_and_only_if_asked(self):

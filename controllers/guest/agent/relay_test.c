@@ -161,6 +161,31 @@ START_TEST(nothing_is_read_while_the_line_is_full)
 }
 END_TEST
 
+START_TEST(it_is_known_whether_an_answer_is_waited_for)
+{
+    uint8_t *m = message(50), *a = message(9);
+
+    ck_assert(!relay_is_asked(&relay));
+    kernel_says(m, 20);
+    turn();
+    ck_assert(!relay_is_asked(&relay)); /* nobody answers a half */
+    kernel_says(m + 20, 30);
+    kernel_says(m, 50);
+    turn();
+    for (size_t i = 0; i < 18; i++) {
+        ck_assert(relay_is_asked(&relay));
+        relay_give(&relay, a + i % 9, 1, false);
+    }
+    ck_assert(!relay_is_asked(&relay));
+    kernel_says(m, 50);
+    turn();
+    relay_hang_up(&relay);
+    ck_assert(!relay_is_asked(&relay));
+    free(m);
+    free(a);
+}
+END_TEST
+
 START_TEST(what_the_kernel_does_not_take_is_held)
 {
     enum { N = 40, SIZE = 65536 };
@@ -230,6 +255,7 @@ int main(void)
     tcase_add_test(tcase, each_message_is_a_piece);
     tcase_add_loop_test(tcase, what_comes_in_parts_goes_in_parts, 1, 9);
     tcase_add_test(tcase, nothing_is_read_while_the_line_is_full);
+    tcase_add_test(tcase, it_is_known_whether_an_answer_is_waited_for);
     tcase_add_test(tcase, what_the_kernel_does_not_take_is_held);
     tcase_add_test(tcase, an_end_of_the_kernels_is_told_after_what_it_said);
     tcase_add_loop_test(tcase, a_hung_up_kernel_sees_it_though_others_have_the_end, 0, 2);
