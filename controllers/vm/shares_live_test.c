@@ -142,7 +142,9 @@ static const char spec[] =
     "\"user\":{\"uid\":0,\"gid\":0},\"cwd\":\"/\",\"env\":[\"PATH=/bin\"],"
     "\"args\":[\"/bin/busybox\",\"sh\",\"-c\",\"exec 2>&1; i=0; while true; do i=$((i + 1)); "
     "busybox mkdir /in/$i && busybox rmdir /in/$i && echo $i || exit 1; done\"]},"
-    "\"mounts\":[{\"destination\":\"/in\",\"type\":\"bind\",\"source\":\"" MOUNTS "1\","
+    "\"mounts\":[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+    "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"},"
+    "{\"destination\":\"/in\",\"type\":\"bind\",\"source\":\"" MOUNTS "1\","
     "\"options\":[\"bind\"]}],"
     "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"}]}}";
 
@@ -185,10 +187,10 @@ static void make_layer(void)
 {
     char command[1024];
 
-    snprintf(
-        command, sizeof(command),
-        "cd '%s' && mkdir -p layer/bin layer/in data && cp \"$(command -v busybox)\" layer/bin/",
-        fake_host_root());
+    snprintf(command, sizeof(command),
+             "cd '%s' && mkdir -p layer/bin layer/in layer/dev layer/proc data && cp \"$(command "
+             "-v busybox)\" layer/bin/",
+             fake_host_root());
     ck_assert_int_eq(system(command), 0);
 }
 
