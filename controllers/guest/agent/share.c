@@ -19,6 +19,7 @@
 #include "guest/agent/reply.h"
 #include "guest/agent/users.h"
 
+#define LINE_MS   1000
 #define HUSH_MS   10000
 #define PATH_ROOM 512
 #define MSIZE_MIN 4096
@@ -79,6 +80,20 @@ struct mounting {
     int kernel_end, agent_end;
 };
 
+/* The kernel finds a machine's ports one after the other: this one may come a moment after the one
+ * that the host asks on. */
+static bool open_line(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+
+    for (int tries = 0; !port_open(PORT_SHARES); tries++) {
+        if (tries == LINE_MS)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 static bool check_request(const MountShare *r, struct outcome *o)
 {
     if (!path_beneath(r->guest_path, RUN_DIR) || strlen(r->guest_path) >= PATH_ROOM)
@@ -89,7 +104,7 @@ static bool check_request(const MountShare *r, struct outcome *o)
         return outcome_fail(o, SF_INVALID_ARGUMENT,
                             "share %" PRIu64 ": messages of %u bytes: %d to %d are possible",
                             r->share, r->msize, MSIZE_MIN, MSIZE_MAX);
-    if (!port_open(PORT_SHARES))
+    if (!open_line())
         return outcome_fail(o, SF_FAILED_PRECONDITION,
                             "this machine has no line for shares: create the sandbox anew with a "
                             "daemon that knows them");
