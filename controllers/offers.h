@@ -58,6 +58,12 @@ struct sf_machine_offer {
 
     /* The sandbox's policy (VmOptions.enable_scratch_encryption), from create or import on. */
     bool (*enable_scratch_encryption)(struct sf_controller *owner);
+
+    /* A disk with whose image open QEMU gives no state out: it is closed while the VM's state is
+     * written, and opened again before the VM runs on. @blockdev_json: what it was opened with;
+     * NULL: it is in the VM no more. */
+    bool (*put_aside)(struct sf_controller *owner, const char *device_id, const char *blockdev_json,
+                      struct sf_error **err);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */

@@ -144,7 +144,8 @@ static bool execute(struct scsi *s, const char *command, json_t *arguments, stru
     return ok;
 }
 
-static bool add_block(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
+/* What opens the image. */
+static json_t *block_of(const struct disk *d, const char *id)
 {
     char file[32];
 
@@ -156,7 +157,40 @@ static bool add_block(struct scsi *s, const struct disk *d, const char *id, stru
     /* The image does not choose what else is opened. */
     if (d->config.format == DISK_FORMAT_QCOW2)
         json_object_set_new(arguments, "backing", json_null());
-    return execute(s, "blockdev-add", arguments, err);
+    return arguments;
+}
+
+static bool add_block(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
+{
+    return execute(s, "blockdev-add", block_of(d, id), err);
+}
+
+/* QEMU gives no state out of a VM that has such an image open. */
+static bool is_in_the_way(const struct disk *d)
+{
+    return d->config.format == DISK_FORMAT_VPC || d->config.format == DISK_FORMAT_VHDX;
+}
+
+static bool may_be_put_aside(const struct sf_machine_offer *machine, struct sf_controller *owner,
+                             const struct disk *d, const char *id, struct sf_error **err)
+{
+    if (!is_in_the_way(d) ||
+        machine->size < offsetof(struct sf_machine_offer, put_aside) + sizeof(machine->put_aside))
+        return true; /* QEMU itself refuses the save then */
+    SF_CLEANUP(json_decrefp) json_t *block = block_of(d, id);
+    SF_CLEANUP(sf_freep) char *text = block != NULL ? json_dumps(block, JSON_COMPACT) : NULL;
+    return text != NULL ? machine->put_aside(owner, id, text, err)
+                        : sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+}
+
+static void is_gone(const struct sf_machine_offer *machine, struct sf_controller *owner,
+                    const struct disk *d, const char *id)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+
+    if (is_in_the_way(d) &&
+        machine->size >= offsetof(struct sf_machine_offer, put_aside) + sizeof(machine->put_aside))
+        machine->put_aside(owner, id, NULL, &ignored);
 }
 
 static bool add_device(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
@@ -194,7 +228,8 @@ bool attach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
     disk_name(d, name);
     if (!machine->add_fd(owner, fd, &d->fd_set, err))
         return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
-    if (add_block(s, d, id, err) && add_device(s, d, id, err))
+    if (add_block(s, d, id, err) && add_device(s, d, id, err) &&
+        may_be_put_aside(machine, owner, d, id, err))
         return true;
     sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
     /* An answer may have been lost: QEMU is asked for all of it. What stays is taken out by the
@@ -218,6 +253,7 @@ bool detach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
     disk_name(d, name);
     if (!machine->remove_device(owner, id, REMOVE_MS, err))
         return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
+    is_gone(machine, owner, d, id);
     if (!remove_block(s, id, err)) {
         bool gone = sf_error_code(*err) == SF_FAILED_PRECONDITION &&
                     strstr(sf_error_message(*err), "Failed to find node") != NULL;

@@ -99,20 +99,6 @@ static void check_disk(const struct disk *d, struct sf_reasons *why)
                            (unsigned long long)d->mounts[i]->partition, disk_name(d, name));
 }
 
-/* QEMU moves no VM that has such a disk open: said here by the disk's name, with what to do. */
-static void check_format(const struct disk *d, struct sf_reasons *why)
-{
-    char name[16];
-
-    if (d->state == DISK_ATTACHED &&
-        (d->config.format == DISK_FORMAT_VPC || d->config.format == DISK_FORMAT_VHDX))
-        sf_reasons_add(why,
-                       "disk '%s' ('%s') is a %s image, with which QEMU cannot move a VM: convert "
-                       "it to qcow2 or raw (qemu-img convert), or remove it",
-                       disk_name(d, name), d->config.path,
-                       d->config.format == DISK_FORMAT_VPC ? "vhd" : "vhdx");
-}
-
 static bool scsi_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
     const struct scsi *s = scsi_of(c);
@@ -123,10 +109,8 @@ static bool scsi_check(struct sf_controller *c, struct sf_reasons *why, struct s
             sf_reasons_add(why, "the release of disk reservation '%s' is half done; repeat it",
                            s->reservations[i].id);
     for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
-        if (s->disks[slot] != NULL) {
+        if (s->disks[slot] != NULL)
             check_disk(s->disks[slot], why);
-            check_format(s->disks[slot], why);
-        }
     return true;
 }
 

@@ -115,20 +115,18 @@ START_TEST(boot_disks_stay)
 }
 END_TEST
 
-START_TEST(what_qemu_cannot_move_is_named)
+/* Upstream's scsi could be taken back only once it had been saved. */
+START_TEST(bug_10_what_was_never_saved_goes_on)
 {
-    struct sf_disk_request q = a_disk("vhd");
-
-    write_disk("vhd", 1536);
-    put("vhd", 1024, "conectix", 8);
-    q.format = DISK_FORMAT_VPC;
-    const char *id = reserve(&q);
+    map(add("0", 0));
     SF_CLEANUP(sf_freep) char *none = check();
-    ck_assert_str_eq(none, ""); /* the VM does not have it yet */
-    map(id);
-    SF_CLEANUP(sf_freep) char *reasons = check();
-    ck_assert_msg(strstr(reasons, "disk '0:0'") != NULL && strstr(reasons, "convert") != NULL, "%s",
-                  reasons);
+    ck_assert_str_eq(none, "");
+    ck_assert_ptr_null(CLS->thaw); /* a save that fails anywhere has nothing to take back here */
+    map(add("1", 0));
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes bytes = saved();
+    map(add("2", 0));
+    release(s->reservations[0].id);
+    books_are_right();
 }
 END_TEST
 
@@ -480,7 +478,7 @@ int main(void)
     tcase_add_loop_test(cases, bug_7_what_cannot_be_is_not_imported, 0, BROKEN);
     tcase_add_test(cases, bug_8_empty_controllers_are_kept);
     tcase_add_test(cases, boot_disks_stay);
-    tcase_add_test(cases, what_qemu_cannot_move_is_named);
+    tcase_add_test(cases, bug_10_what_was_never_saved_goes_on);
     tcase_add_test(cases, what_is_replaced_cannot_be_saved);
     tcase_add_test(cases, cut_and_flipped_sections_do_no_harm);
     tcase_add_test(cases, a_disk_is_patched_by_any_of_its_names);

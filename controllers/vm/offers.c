@@ -114,6 +114,7 @@ const struct sf_machine_offer vm_machine_offer = {
     .no_writable_file_shares = no_writable_file_shares,
     .file_saved = vm_file_saved,
     .enable_scratch_encryption = enable_scratch_encryption,
+    .put_aside = vm_drive_keep,
 };
 
 /* ---- the guest ---- */

@@ -201,6 +201,7 @@ void vm_process_end(struct vm *vm)
     run_free(SF_STEAL(vm->process));
     vm_lines_forget(vm);
     vm_files_done(vm);
+    vm_drives_done(vm);
     vm->n_listeners = 0;
     vm->guest_frozen = vm->stopped = vm->saved = false;
 }

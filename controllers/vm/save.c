@@ -28,7 +28,11 @@ static bool add_blockers(struct vm *vm, struct sf_reasons *why, struct sf_error 
     if (!qmp_execute(vm->qmp, "query-migrate", NULL, &answer, err))
         return false;
     json_array_foreach(json_object_get(answer, "blocked-reasons"), i, reason)
-        sf_reasons_add(why, "QEMU cannot move the VM: %.500s", json_string_value(reason));
+    {
+        const char *words = json_string_value(reason);
+        if (words != NULL && !vm_drives_explain(vm, words))
+            sf_reasons_add(why, "QEMU cannot move the VM: %.500s", words);
+    }
     return true;
 }
 
@@ -103,7 +107,7 @@ bool vm_halt(struct vm *vm, uint32_t limit_ms, struct sf_error **err)
                        "QEMU gives out more and more of what the guest of sandbox '%s' said",
                        vm_id(vm));
     vm_lines_rest(vm);
-    return true;
+    return vm_drives_put_aside(vm, err);
 }
 
 bool vm_stop(struct sf_controller *c, struct sf_error **err)
@@ -159,7 +163,8 @@ static bool take_memory_back(struct vm *vm, struct sf_error **err)
 static bool run_on(struct vm *vm, struct sf_error **err)
 {
     if (vm->stopped) {
-        if (!take_memory_back(vm, err) || !qmp_execute(vm->qmp, "cont", NULL, NULL, err))
+        if (!take_memory_back(vm, err) || !vm_drives_put_back(vm, err) ||
+            !qmp_execute(vm->qmp, "cont", NULL, NULL, err))
             return false;
         vm->stopped = false;
         vm_lines_go_on(vm);

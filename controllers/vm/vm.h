@@ -38,6 +38,13 @@ struct vm_file {
     int fd; /* ours, too */
 };
 
+/* A disk that is closed while the state is written; see drives.c. */
+struct vm_drive {
+    char *device, *node; /* owned: of QEMU */
+    json_t *blockdev;    /* owned: what opened it */
+    bool aside;
+};
+
 struct vm_listener {
     struct sf_controller *controller; /* borrowed until unlisten */
     sf_guest_event_fn fn;
@@ -82,6 +89,8 @@ struct vm {
     uint32_t next_fd_set;
     struct vm_file *files; /* owned */
     size_t n_files;
+    struct vm_drive *drives; /* owned */
+    size_t n_drives;
     struct vm_listener listeners[VM_LISTENERS_MAX];
     size_t n_listeners;
     struct vm_share_listener share_listener;
@@ -213,6 +222,16 @@ char *vm_files_to_text(const struct vm *vm, struct sf_error **err);
 /* See offers.h. */
 bool vm_file_saved(struct sf_controller *owner, uint64_t device, uint64_t inode,
                    int64_t *ret_modified_ns);
+
+/* ---- drives.c: disks with which QEMU gives no state out ---- */
+bool vm_drive_keep(struct sf_controller *owner, const char *device_id, const char *blockdev_json,
+                   struct sf_error **err);
+void vm_drives_done(struct vm *vm);
+/* Whether what QEMU has against a move is one of them. */
+bool vm_drives_explain(const struct vm *vm, const char *blocker);
+/* While the processors stand still, what QEMU holds being flushed. A repeat does nothing. */
+bool vm_drives_put_aside(struct vm *vm, struct sf_error **err);
+bool vm_drives_put_back(struct vm *vm, struct sf_error **err);
 
 /* ---- offers.c ---- */
 extern const struct sf_machine_offer vm_machine_offer;
