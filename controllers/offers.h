@@ -58,6 +58,12 @@ struct sf_machine_offer {
 
     /* The sandbox's policy (VmOptions.enable_scratch_encryption), from create or import on. */
     bool (*enable_scratch_encryption)(struct sf_controller *owner);
+
+    /* A disk with whose image open QEMU gives no state out: it is closed while the VM's state is
+     * written, and opened again before the VM runs on. @blockdev_json: what it was opened with;
+     * NULL: it is in the VM no more. */
+    bool (*put_aside)(struct sf_controller *owner, const char *device_id, const char *blockdev_json,
+                      struct sf_error **err);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */
@@ -159,6 +165,12 @@ struct sf_disks_offer {
     /* The holder's name for messages and refusals: "container 'c1'". NULL takes it back. */
     bool (*hold)(struct sf_controller *owner, const char *id, const char *holder,
                  struct sf_error **err);
+
+    /* Attaches a disk that is the machine's own: at that place until the sandbox ends, held by
+     * nobody. INVALID_ARGUMENT: there is no such place; ALREADY_EXISTS: something is there, or the
+     * disk is elsewhere. */
+    bool (*pin)(struct sf_controller *owner, const struct sf_disk_request *request,
+                unsigned controller, unsigned lun, struct sf_error **err);
 };
 
 /* ---- The plan9 controller's: shares. ---- */

@@ -121,7 +121,7 @@ static const struct sf_containers_offer containers_offer = {
 
 static const struct sf_offer offers[] = {{SF_CONTAINERS_OFFER, &containers_offer}, {0}};
 
-static const char *const depends[] = {"vm", "scsi", "process", NULL};
+static const char *const depends[] = {"vm", "scsi", "plan9", "vpci", "process", NULL};
 
 /* clang-format off */
 SF_CONTROLLER_EXPORT(

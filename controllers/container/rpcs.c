@@ -143,6 +143,11 @@ static bool want_all(struct wishes *w, const Sandferry__V1__CreateContainerReque
     for (size_t i = 0; i < q->n_disks; i++) {
         if (q->disks[i]->disk == NULL)
             return sf_fail(err, SF_INVALID_ARGUMENT, "disks[%zu].disk is absent", i);
+        if (q->disks[i]->disk->block_device)
+            return sf_fail(err, SF_INVALID_ARGUMENT,
+                           "disks[%zu].disk.block_device: a container's disks are mounted; add a "
+                           "block device with AddDisk",
+                           i);
         others[i] = want_disk(q->disks[i]->disk, false);
         others[i].destination = q->disks[i]->destination;
     }

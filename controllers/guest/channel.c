@@ -293,6 +293,11 @@ uint64_t channel_garbage(const struct channel *c)
 
 /* ---- out ---- */
 
+size_t channel_waiting(const struct channel *c)
+{
+    return c->window.bytes;
+}
+
 bool channel_has_room(const struct channel *c, size_t size)
 {
     return c->window.n == 0 || c->window.bytes + size <= CHANNEL_WINDOW;

@@ -90,6 +90,9 @@ bool channel_send(struct channel *c, const void *data, size_t size);
 /* Whether channel_send() of @size bytes has room in the window. */
 bool channel_has_room(const struct channel *c, size_t size);
 
+/* Bytes of messages that are not acknowledged. */
+size_t channel_waiting(const struct channel *c);
+
 /* The bytes to write next, borrowed until the next call of any function; NULL: none now. */
 const void *channel_output(struct channel *c, size_t *ret_size);
 /* So many of them have been written. */

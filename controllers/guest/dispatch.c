@@ -19,7 +19,8 @@ struct dispatch {
     pthread_mutex_t mutex; /* guards what follows; the sandbox's lock is taken before it */
     pthread_cond_t cond;
     struct item *first, **end;
-    size_t bytes;
+    size_t bytes, limit;
+    unsigned stops; /* enum dispatch_stop */
     bool ending;
     bool wants_lock; /* the thread is waiting for the sandbox's lock, or has it */
     void (*on_room)(void *context);
@@ -39,13 +40,13 @@ static struct item *take_first(struct dispatch *d)
     return item;
 }
 
-/* The next item; tells the one who waits for room. NULL: none, or it is over. */
+/* The next item; tells the one who waits for room. NULL: none, or it is stopped. */
 static struct item *next_item(struct dispatch *d)
 {
     pthread_mutex_lock(&d->mutex);
-    bool was_full = d->bytes > DISPATCH_BYTES_MAX;
-    struct item *item = take_first(d);
-    bool room = was_full && d->bytes <= DISPATCH_BYTES_MAX;
+    bool was_full = d->bytes > d->limit;
+    struct item *item = d->stops == 0 ? take_first(d) : NULL;
+    bool room = was_full && d->bytes <= d->limit;
     void (*tell)(void *) = room ? d->on_room : NULL;
     void *context = d->on_room_context;
     pthread_mutex_unlock(&d->mutex);
@@ -69,7 +70,7 @@ static bool wait_for_work(struct dispatch *d)
     pthread_mutex_lock(&d->mutex);
     d->wants_lock = false;
     pthread_cond_broadcast(&d->cond);
-    while (!d->ending && d->first == NULL)
+    while (!d->ending && (d->first == NULL || d->stops != 0))
         pthread_cond_wait(&d->cond, &d->mutex);
     d->wants_lock = !d->ending;
     bool go_on = !d->ending;
@@ -108,6 +109,7 @@ struct dispatch *dispatch_new(const struct dispatch_ops *ops, struct sf_error **
     }
     d->ops = *ops;
     d->end = &d->first;
+    d->limit = DISPATCH_BYTES_MAX;
     pthread_mutex_init(&d->mutex, NULL);
     pthread_cond_init(&d->cond, NULL);
     if (pthread_create(&d->thread, NULL, run_thread, d) != 0) {
@@ -171,9 +173,24 @@ bool dispatch_post(struct dispatch *d, dispatch_fn fn, void *context, const void
 bool dispatch_full(struct dispatch *d)
 {
     pthread_mutex_lock(&d->mutex);
-    bool full = d->bytes > DISPATCH_BYTES_MAX;
+    bool full = d->bytes > d->limit;
     pthread_mutex_unlock(&d->mutex);
     return full;
+}
+
+void dispatch_set_limit(struct dispatch *d, size_t bytes)
+{
+    pthread_mutex_lock(&d->mutex);
+    d->limit = bytes;
+    pthread_mutex_unlock(&d->mutex);
+}
+
+void dispatch_set_stop(struct dispatch *d, enum dispatch_stop why, bool stop)
+{
+    pthread_mutex_lock(&d->mutex);
+    d->stops = stop ? d->stops | why : d->stops & ~(unsigned)why;
+    pthread_cond_broadcast(&d->cond);
+    pthread_mutex_unlock(&d->mutex);
 }
 
 void dispatch_on_room(struct dispatch *d, void (*fn)(void *context), void *context)

@@ -107,6 +107,7 @@ bool guest_host_import(struct guest_host *h, const struct guest_floors *floors,
         return sf_fail(err, SF_INVALID_ARGUMENT,
                        "the numbers of the conversation with the agent cannot be");
     h->next_call_id = floors->next_call_id;
+    guest_host_look_for_room(h);
     for (size_t i = 0; i < floors->n_undelivered; i++)
         if (!import_undelivered(h, &floors->undelivered[i], err))
             return false;

@@ -29,7 +29,7 @@ static const struct sf_wire_limits message_limits = {
     .depth = 8,
     .elements = 4096,
     .string = 1024 * 1024,
-    .bytes = 64 * 1024,
+    .bytes = 256 * 1024,
 };
 
 /* A call that waits. On its caller's stack. */
@@ -124,12 +124,32 @@ void guest_host_free(struct guest_host *h)
 
 /* ---- what the guest says ---- */
 
+/* Once the conversation is over nothing is answered, and everybody is to hear of it. */
+void guest_host_look_for_room(struct guest_host *h)
+{
+    if (h->answers_bytes == 0)
+        return;
+    bool full = channel_waiting(h->channel) >= h->answers_bytes ||
+                channel_n_unacknowledged(h->channel) >= h->answers_messages;
+    dispatch_set_stop(h->dispatch, DISPATCH_ROOM, full && h->problem == NULL);
+}
+
+void guest_host_limit_answers(struct guest_host *h, size_t bytes, size_t messages)
+{
+    pthread_mutex_lock(&h->mutex);
+    h->answers_bytes = bytes;
+    h->answers_messages = messages;
+    guest_host_look_for_room(h);
+    pthread_mutex_unlock(&h->mutex);
+}
+
 /* With the mutex held. The first problem is the one that counts. */
 static void set_problem(struct guest_host *h, const char *text)
 {
     if (h->problem == NULL) {
         h->problem = strdup(text);
         channel_disconnect(h->channel);
+        guest_host_look_for_room(h);
     }
     pthread_cond_broadcast(&h->cond);
 }
@@ -261,6 +281,7 @@ static bool read_in(struct guest_host *h, uint8_t *buffer, size_t room, bool *re
         pthread_mutex_lock(&h->mutex);
         h->drained_any = true;
         take_bytes(h, buffer, (size_t)n);
+        guest_host_look_for_room(h);
         pthread_mutex_unlock(&h->mutex);
     }
     return true;
@@ -405,10 +426,11 @@ static bool send_request(struct guest_host *h, Request *request, struct sf_error
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     sandferry__v1__agent_message__pack(&message, packed.data);
     if (!channel_send(h->channel, packed.data, packed.size))
-        return sf_fail(err, SF_UNAVAILABLE,
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED,
                        "the guest of sandbox '%s' takes nothing: too much waits for it already",
                        h->name);
     h->next_call_id++;
+    guest_host_look_for_room(h);
     return true;
 }
 
@@ -498,6 +520,26 @@ bool guest_host_call(struct guest_host *h, void *request, uint32_t timeout_ms, v
         ok = wait_for(h, &waiter, timeout_ms == 0 ? CALL_TIMEOUT_MS : timeout_ms, err);
     pthread_mutex_unlock(&h->mutex);
     return ok && (!waits || give_reply(h, waiter.answer, ret, err));
+}
+
+/* A guest that has many answers come of one piece has them kept, to a point. */
+static bool may_answer(struct guest_host *h, struct sf_error **err)
+{
+    return h->answers_bytes == 0 || channel_waiting(h->channel) < 4 * h->answers_bytes ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED,
+                   "the guest of sandbox '%s' has not taken %zu bytes of what it asked for",
+                   h->name, channel_waiting(h->channel));
+}
+
+bool guest_host_tell(struct guest_host *h, void *request, struct sf_error **err)
+{
+    pthread_mutex_lock(&h->mutex);
+    bool over = h->problem != NULL && is_over(h, err);
+    bool ok = !over && may_answer(h, err) && send_request(h, request, err);
+    if (ok)
+        wake_thread(h);
+    pthread_mutex_unlock(&h->mutex);
+    return ok;
 }
 
 /* ---- around a save ---- */

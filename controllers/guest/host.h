@@ -67,6 +67,20 @@ void guest_host_fail(struct guest_host *h, const char *why);
 bool guest_host_call(struct guest_host *h, void *request, uint32_t timeout_ms, void **ret,
                      struct sf_error **err);
 
+/**
+ * guest_host_tell() - one request that is only sent: there is no answer
+ * Also while the guest is quiet, halted or not connected yet: it is kept until it can go.
+ *
+ * Return: false with UNAVAILABLE if the conversation is over, RESOURCE_EXHAUSTED if too much waits
+ * for the guest already: the channel's window, or four times what guest_host_limit_answers() said.
+ */
+bool guest_host_tell(struct guest_host *h, void *request, struct sf_error **err);
+
+/* Events are handed on only while less than this waits for the guest, in bytes and in messages, so
+ * that there is room for what is answered, and a snapshot holds what is not answered yet. Before
+ * connect. */
+void guest_host_limit_answers(struct guest_host *h, size_t bytes, size_t messages);
+
 /* The agent has answered a freeze (true) or will answer again (false). */
 void guest_host_set_quiet(struct guest_host *h, bool quiet);
 

@@ -34,12 +34,16 @@ struct guest_host {
     int fd; /* the connection; -1: none */
     struct waiter *waiters;
     uint64_t next_call_id;
+    size_t answers_bytes, answers_messages; /* see guest_host_limit_answers(); 0: no limit */
     enum mode mode;
     bool drained_any; /* bytes have come since the drain began */
     bool quiet, ending;
     char *problem; /* owned; NULL: none. Nothing goes any more */
     bool curable;  /* by a new connection */
 };
+
+/* With the mutex held, after what waits for the guest has become more or less. */
+void guest_host_look_for_room(struct guest_host *h);
 
 /* The caller's; NULL with *err: it makes no sense. */
 Message *guest_host_unpack(const void *data, size_t size, struct sf_error **err);

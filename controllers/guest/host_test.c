@@ -12,7 +12,8 @@
 
 #include "base/clock.h"
 #include "base/suite.h"
-#include "guest/channel.h"
+#include "guest/fake_agent.h"
+#include "guest/host_private.h"
 #include "sandferry/v1/agent.pb-c.h"
 
 /*
@@ -21,10 +22,6 @@
  */
 
 #define WAIT_MS 10000
-
-typedef Sandferry__V1__AgentMessage Message;
-typedef Sandferry__V1__AgentRequest Request;
-typedef Sandferry__V1__AgentReply Reply;
 
 /* ---- a sandbox's lock, and what its listener has seen ---- */
 
@@ -55,114 +52,6 @@ static void on_event(void *context, const void *event)
         conversation_over = true;
     else if (e->body_case == SANDFERRY__V1__AGENT_EVENT__BODY_OUTPUT)
         seen[n_seen++] = e->output->offset;
-}
-
-/* ---- the agent ---- */
-
-static struct {
-    int fd;
-    struct channel *channel;
-    uint64_t asked; /* id of the last request that came */
-    unsigned asked_body;
-    unsigned n_asked;
-} agent;
-
-static void agent_write(void)
-{
-    size_t size;
-    const void *bytes;
-
-    while ((bytes = channel_output(agent.channel, &size)) != NULL) {
-        ssize_t n = send(agent.fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n <= 0)
-            return;
-        channel_wrote(agent.channel, (size_t)n);
-    }
-}
-
-static bool agent_has_written(void)
-{
-    size_t size;
-
-    return channel_output(agent.channel, &size) == NULL;
-}
-
-static void agent_take(const struct channel_message *m)
-{
-    Message *message = sandferry__v1__agent_message__unpack(NULL, m->size, m->data);
-
-    ck_assert_ptr_nonnull(message);
-    ck_assert_int_eq(message->body_case, SANDFERRY__V1__AGENT_MESSAGE__BODY_REQUEST);
-    agent.asked = message->request->id;
-    agent.asked_body = message->request->body_case;
-    agent.n_asked++;
-    sandferry__v1__agent_message__free_unpacked(message, NULL);
-}
-
-/* Reads and writes for a moment; no longer than until there is something. */
-static void agent_turn(int timeout_ms)
-{
-    static uint8_t bytes[65536];
-    struct channel_message m;
-    struct pollfd fd = {.fd = agent.fd, .events = POLLIN};
-
-    agent_write();
-    if (poll(&fd, 1, timeout_ms) != 1)
-        return;
-    ssize_t n = recv(agent.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (n <= 0)
-        return;
-    ck_assert(channel_input(agent.channel, bytes, (size_t)n));
-    while (channel_receive(agent.channel, &m) == CHANNEL_MESSAGE)
-        agent_take(&m);
-    agent_write();
-}
-
-#define AGENT_UNTIL(condition)                                                                     \
-    for (int64_t end_ = sf_clock_monotonic_ns() + WAIT_MS * SF_NS_PER_MS; !(condition);) {         \
-        ck_assert_msg(sf_clock_monotonic_ns() < end_, "never: " #condition);                       \
-        agent_turn(5);                                                                             \
-    }
-
-static bool agent_say(const Message *message)
-{
-    size_t size = sandferry__v1__agent_message__get_packed_size(message);
-    uint8_t *bytes = malloc(size);
-
-    sandferry__v1__agent_message__pack(message, bytes);
-    bool ok = channel_send(agent.channel, bytes, size);
-    free(bytes);
-    agent_write();
-    return ok;
-}
-
-static void agent_reply(uint64_t id, uint32_t code, const char *text)
-{
-    Message message = SANDFERRY__V1__AGENT_MESSAGE__INIT;
-    Reply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
-
-    reply.id = id;
-    reply.code = code;
-    reply.message = (char *)text;
-    message.body_case = SANDFERRY__V1__AGENT_MESSAGE__BODY_REPLY;
-    message.reply = &reply;
-    ck_assert(agent_say(&message));
-}
-
-static bool agent_output(uint64_t offset, size_t size)
-{
-    static uint8_t zeros[65536];
-    Message message = SANDFERRY__V1__AGENT_MESSAGE__INIT;
-    Sandferry__V1__AgentEvent event = SANDFERRY__V1__AGENT_EVENT__INIT;
-    Sandferry__V1__AgentOutput output = SANDFERRY__V1__AGENT_OUTPUT__INIT;
-
-    output.offset = offset;
-    output.data = (ProtobufCBinaryData){.data = zeros, .len = size};
-    event.body_case = SANDFERRY__V1__AGENT_EVENT__BODY_OUTPUT;
-    event.output = &output;
-    message.body_case = SANDFERRY__V1__AGENT_MESSAGE__BODY_EVENT;
-    message.event = &event;
-    return agent_say(&message);
 }
 
 /* ---- connections ---- */
@@ -616,6 +505,99 @@ START_TEST(an_end_does_not_wait_for_the_lock_that_it_has)
 }
 END_TEST
 
+static bool tell(size_t size)
+{
+    static uint8_t zeros[65536];
+    Request request = SANDFERRY__V1__AGENT_REQUEST__INIT;
+    Sandferry__V1__AgentShareData piece = SANDFERRY__V1__AGENT_SHARE_DATA__INIT;
+
+    piece.data = (ProtobufCBinaryData){.data = zeros, .len = size};
+    request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_SHARE_DATA;
+    request.share_data = &piece;
+    return guest_host_tell(host, &request, &err);
+}
+
+START_TEST(what_is_told_waits_for_no_answer)
+{
+    free_host();
+    make_host();
+    agent.n_asked = 0;
+    ck_assert_msg(tell(10), "%s", SF_WHY(err)); /* nobody is connected yet */
+    connect_host(host);
+    guest_host_set_quiet(host, true);
+    ck_assert_msg(tell(10), "%s", SF_WHY(err));
+    ck_assert(guest_host_drain(host, WAIT_MS, NULL, &err));
+    ck_assert_msg(tell(10), "%s", SF_WHY(err)); /* nothing is written now */
+    guest_host_go_on(host);
+    AGENT_UNTIL(agent.n_asked == 3);
+    ck_assert_uint_eq(agent.asked_body, SANDFERRY__V1__AGENT_REQUEST__BODY_SHARE_DATA);
+    guest_host_fail(host, "it has ended");
+    ck_assert(!tell(10));
+    ck_assert_int_eq(sf_error_code(err), SF_UNAVAILABLE);
+}
+END_TEST
+
+/* Time for whatever may be run wrongly. */
+static void let_go_for_a_moment(void)
+{
+    for (int i = 0; i < 20; i++) {
+        pthread_mutex_unlock(&sandbox);
+        poll(NULL, 0, 2);
+        pthread_mutex_lock(&sandbox);
+    }
+}
+
+START_TEST(what_is_stopped_waits_and_travels)
+{
+    static const enum dispatch_stop stops[] = {DISPATCH_GATE, DISPATCH_HALT, DISPATCH_YIELD};
+    struct guest_floors floors SF_CLEANUP(guest_floors_done) = {0};
+
+    dispatch_set_stop(dispatch, stops[_i], true);
+    dispatch_set_stop(dispatch, stops[(_i + 1) % 3], true);
+    for (uint64_t i = 0; i < 10; i++)
+        ck_assert(agent_output(i, 100));
+    AGENT_UNTIL(dispatch_count(dispatch, guest_host_deliver) == 10);
+    let_go_for_a_moment();
+    dispatch_run(dispatch);
+    ck_assert_uint_eq(n_seen, 0);
+    ck_assert(guest_host_export(host, &floors, &err));
+    ck_assert_uint_eq(floors.n_undelivered, 10);
+    dispatch_set_stop(dispatch, stops[(_i + 1) % 3], false);
+    let_go_for_a_moment();
+    ck_assert_uint_eq(n_seen, 0);
+    dispatch_set_stop(dispatch, stops[_i], false);
+    await_seen(10);
+    expect_in_order(10);
+}
+END_TEST
+
+START_TEST(nothing_is_handed_on_without_room_for_answers)
+{
+    guest_host_limit_answers(host, 1000, 1000);
+    AGENT_UNTIL(channel_in_step(agent.channel));
+    while (tell(_i == 0 ? 400 : 1)) /* nothing reads here */
+        continue;
+    ck_assert_int_eq(sf_error_code(err), SF_RESOURCE_EXHAUSTED);
+    sf_error_free(SF_STEAL(err));
+    ck_assert(agent_output(0, 100));
+    int64_t end = sf_clock_monotonic_ns() + WAIT_MS * SF_NS_PER_MS;
+    while (dispatch_count(dispatch, guest_host_deliver) == 0)
+        ck_assert(sf_clock_monotonic_ns() < end);
+    let_go_for_a_moment();
+    ck_assert_uint_eq(n_seen, 0);
+    if (_i == 0) { /* the agent takes it, */
+        await_seen(1);
+        return;
+    }
+    send_nonsense(0); /* or nobody waits any more */
+    while (!conversation_over) {
+        ck_assert(sf_clock_monotonic_ns() < end);
+        let_go_for_a_moment();
+    }
+    expect_in_order(1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("guest_host");
@@ -637,6 +619,9 @@ int main(void)
     tcase_add_test(talk, a_guest_that_never_ends_sending_is_not_waited_for);
     tcase_add_test(talk, a_quiet_guest_is_asked_nothing);
     tcase_add_test(talk, an_end_does_not_wait_for_the_lock_that_it_has);
+    tcase_add_test(talk, what_is_told_waits_for_no_answer);
+    tcase_add_loop_test(talk, what_is_stopped_waits_and_travels, 0, 3);
+    tcase_add_loop_test(talk, nothing_is_handed_on_without_room_for_answers, 0, 2);
     suite_add_tcase(suite, talk);
     return sf_suite_run(suite);
 }

@@ -51,8 +51,9 @@ static bool plan9_init(struct sf_controller *c, struct sf_error **err)
     return true;
 }
 
-/* Also destroy, and abandon: what was imported can be imported again. */
-static void plan9_end(struct sf_controller *c)
+/* What was imported can be imported again. The guest hears nothing of it: what it is told is a part
+ * of what the snapshot says. */
+static void plan9_abandon(struct sf_controller *c)
 {
     struct plan9 *p = plan9_of(c);
 
@@ -60,17 +61,38 @@ static void plan9_end(struct sf_controller *c)
     plan9_empty(p);
 }
 
+/* A guest that is about to shut down writes its files back: it must not wait for answers that do
+ * not come. */
+static void plan9_destroy(struct sf_controller *c)
+{
+    serve_hang_up(plan9_of(c));
+    plan9_abandon(c);
+}
+
 static void plan9_fini(struct sf_controller *c)
 {
-    plan9_end(c);
+    plan9_abandon(c);
     pthread_mutex_destroy(&plan9_of(c)->line_lock);
 }
 
 static bool plan9_check(struct sf_controller *c, struct sf_reasons *why, struct sf_error **err)
 {
     (void)err;
-    travel_check(plan9_of(c), why);
+    travel_check(plan9_of(c), false, why);
     return true;
+}
+
+/* The processes of the guest stand still, and may have deleted since the check what they hold open:
+ * that is found before anything else stops. */
+static bool plan9_quiesce(struct sf_controller *c, struct sf_error **err)
+{
+    SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
+    if (why == NULL)
+        return sf_fail(err, SF_UNAVAILABLE, "no memory to look at the shares");
+
+    sf_reasons_source(why, c->cls->name);
+    travel_check(plan9_of(c), true, why);
+    return sf_reasons_fail(why, SF_FAILED_PRECONDITION, "the shares cannot be saved now", err);
 }
 
 /* The VM stands still, and its line with it: the servers have answered all that the guest said.
@@ -158,8 +180,9 @@ SF_CONTROLLER_EXPORT(
 
     .init    = plan9_init,
     .fini    = plan9_fini,
-    .destroy = plan9_end,
+    .destroy = plan9_destroy,
     .check   = plan9_check,
+    .quiesce = plan9_quiesce,
     .save    = plan9_save,
     .thaw    = plan9_thaw,
     .discard = plan9_discard,
@@ -167,5 +190,5 @@ SF_CONTROLLER_EXPORT(
     .patch   = do_patch,
     .admit   = do_admit,
     .prepare = plan9_prepare,
-    .abandon = plan9_end)
+    .abandon = plan9_abandon)
 /* clang-format on */

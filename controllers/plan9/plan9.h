@@ -104,7 +104,9 @@ bool resolve_file(struct share_config *config, bool *ret_file, struct sf_error *
 /* Opens the directory and serves it; what the guest holds open there is opened first. A failure
  * leaves nothing. */
 bool serve_share(struct plan9 *p, struct share *sh, struct sf_error **err);
-void serve_end(struct plan9 *p, struct share *sh);         /* of one that is not served: nothing */
+void serve_end(struct plan9 *p, struct share *sh); /* of one that is not served: nothing */
+/* Tells the guest that nobody serves it any more, but one that has been saved. */
+void serve_hang_up(struct plan9 *p);
 bool serve_listen(struct plan9 *p, struct sf_error **err); /* may be repeated */
 void serve_unlisten(struct plan9 *p);
 /* Its server has ended by itself. */
@@ -113,7 +115,7 @@ bool serve_lost(struct plan9 *p, const struct share *sh);
 bool serve_export(struct plan9 *p, const struct share *sh, struct ninep_state *ret,
                   bool *ret_served, struct sf_error **err);
 /* Every reason why that cannot travel. */
-void serve_check(struct plan9 *p, const struct share *sh, struct sf_reasons *why);
+void serve_check(struct plan9 *p, const struct share *sh, bool still, struct sf_reasons *why);
 /* Give up the locks on the host until the guest goes on; and take them again. Where somebody else
  * has one by now, the share comes to its end: the guest must not write as if it were locked. */
 void serve_rest(struct plan9 *p);
@@ -146,7 +148,8 @@ bool plan9_patch(struct plan9 *p, const char *object, const char *value, struct 
 
 /* ---- travel.c: every reason against a save, or against a restore here ---- */
 
-void travel_check(struct plan9 *p, struct sf_reasons *why);
+/* @still: see ninep_check(). */
+void travel_check(struct plan9 *p, bool still, struct sf_reasons *why);
 void travel_admit(struct plan9 *p, struct sf_reasons *why);
 
 /* ---- rpcs.c ---- */

@@ -36,6 +36,10 @@ static bool config_of(const struct plan9 *p, const struct sf_share_request *q,
     *ret = (struct share_config){.read_only = q->read_only, .restricted = q->restricted};
     if (!share_config_set_path(ret, q->host_path, err))
         return false;
+    if (!sf_utf8_valid(ret->path, strlen(ret->path))) {
+        sf_fail(err, SF_INVALID_ARGUMENT, "a path of a share is not UTF-8");
+        return sf_fail_detail(err, SF_DETAIL_FIELD, "host_path", "must be UTF-8");
+    }
     if (!q->read_only && plan9_forbids_writing(p)) {
         sf_fail(err, SF_PERMISSION_DENIED,
                 "share '%s': this sandbox refuses shares that the guest can write to "
@@ -194,8 +198,6 @@ bool plan9_map(struct plan9 *p, const char *id, const char **ret_guest_path, str
  * unmounted, too; the agent does not mind that there is nothing. */
 static bool unmount(struct plan9 *p, struct share *sh, struct sf_error **err)
 {
-    if (sh->mount == MOUNT_UNMOUNTED)
-        return true;
     if (sh->mount != MOUNT_RESERVED && !guest_unmount(p, sh, err)) {
         if (sf_error_code(*err) == SF_UNAVAILABLE || sf_error_code(*err) == SF_DEADLINE_EXCEEDED)
             move(&mount_machine, &sh->mount, MOUNT_UNMOUNT_LOST, sh->name);

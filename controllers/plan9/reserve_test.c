@@ -95,6 +95,8 @@ static const struct {
     { "a",        false, "one",  SF_INVALID_ARGUMENT,  "is not restricted",  "restricted"    },
     { "a",        true,  NULL,   SF_INVALID_ARGUMENT,  "no name",            "allowed_names" },
     { "a",        true,  "x/y",  SF_INVALID_ARGUMENT,  "no name of a file",  "allowed_names" },
+    { "a",        true,  "\xff", SF_INVALID_ARGUMENT,  "no name of a file",  "allowed_names" },
+    { "\xff",     false, NULL,   SF_INVALID_ARGUMENT,  "UTF-8",              "host_path"     },
     { "file",     true,  "file", SF_INVALID_ARGUMENT,  "is a file",          "restricted"    },
 };
 /* clang-format on */
@@ -164,6 +166,44 @@ START_TEST(the_most_shares_there_can_be)
     ck_assert_uint_eq(p->next_name, PLAN9_SHARES_MAX);
     snprintf(name, sizeof(name), "n7");
     reserve(&q); /* one that is there has room for one more holder */
+    books_are_right();
+}
+END_TEST
+
+START_TEST(the_most_reservations_there_can_be)
+{
+    struct sf_share_request a = a_share("a"), b = a_share("b");
+    char id[SF_GUID_SIZE];
+
+    for (unsigned i = 0; i < PLAN9_RESERVATIONS_MAX; i++)
+        reserve(&a);
+    ck_assert(!plan9_reserve(p, &a, id, &err));
+    expect(SF_RESOURCE_EXHAUSTED, "reservations");
+    ck_assert(!plan9_reserve(p, &b, id, &err));
+    expect(SF_RESOURCE_EXHAUSTED, "reservations");
+    ck_assert_uint_eq(p->n_shares, 1); /* nothing is left of the other */
+    ck_assert_uint_eq(p->next_name, 1);
+    books_are_right();
+}
+END_TEST
+
+START_TEST(the_most_names_there_can_be)
+{
+    char texts[PLAN9_NAMES_MAX + 1][8], id[SF_GUID_SIZE];
+    const char *names[PLAN9_NAMES_MAX + 1];
+    struct sf_share_request q = a_share("a");
+
+    for (unsigned i = 0; i <= PLAN9_NAMES_MAX; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "n%u", i);
+        names[i] = texts[i];
+    }
+    q.restricted = true;
+    q.allowed_names = names;
+    q.n_allowed_names = PLAN9_NAMES_MAX + 1;
+    ck_assert(!plan9_reserve(p, &q, id, &err));
+    expect(SF_INVALID_ARGUMENT, "names");
+    q.n_allowed_names = PLAN9_NAMES_MAX;
+    map(reserve(&q));
     books_are_right();
 }
 END_TEST
@@ -427,6 +467,9 @@ START_TEST(a_holder_is_named_and_forgotten)
     ck_assert_str_eq(plan9_find(p, id)->holder, "container 'c1'");
     ck_assert(offer->hold(&p->base, id, NULL, &err));
     ck_assert_str_eq(plan9_find(p, id)->holder, "");
+    const char *path;
+    ck_assert(offer->map(&p->base, id, &path, &err));
+    ck_assert_str_eq(path, "/run/sandferry/mounts/plan9/0");
     ck_assert(offer->release(&p->base, id, &err));
     ck_assert(!offer->hold(&p->base, id, "container 'c1'", &err));
     expect(SF_NOT_FOUND, id);
@@ -608,6 +651,8 @@ int main(void)
     tcase_add_test(cases, a_path_must_be_beneath_a_root);
     tcase_add_test(cases, the_policy_refuses_what_the_guest_could_write_to);
     tcase_add_test(cases, the_most_shares_there_can_be);
+    tcase_add_test(cases, the_most_reservations_there_can_be);
+    tcase_add_test(cases, the_most_names_there_can_be);
     tcase_add_test(cases, a_share_is_served_and_mounted);
     tcase_add_test(cases, a_share_is_mounted_once);
     tcase_add_test(cases, who_is_not_there_is_named);

@@ -211,7 +211,7 @@ static bool fill_wire(struct plan9 *p, section_t *wire, enum open_files open, st
     return true;
 }
 
-/* The guest decides how much it holds open: half of what a snapshot takes is for it at most. */
+/* The guest decides how much it holds open: half of what a snapshot takes is for shares at most. */
 static bool check_bounds(const struct sf_bytes *section, struct sf_error **err)
 {
     struct sf_wire_limits limits = sf_wire_snapshot;
@@ -224,10 +224,11 @@ static bool check_bounds(const struct sf_bytes *section, struct sf_error **err)
         return true;
     if (sf_error_code(over) != SF_RESOURCE_EXHAUSTED)
         return sf_fail(err, SF_INTERNAL, "the section is wrong: %s", sf_error_message(over));
-    return sf_fail(err, SF_RESOURCE_EXHAUSTED,
-                   "the guest holds more files and locks of shares than a snapshot takes (%s); "
-                   "close some",
-                   sf_error_message(over));
+    return sf_fail(
+        err, SF_RESOURCE_EXHAUSTED,
+        "the shares, and what the guest holds open of them, are more than a snapshot takes "
+        "(%s); remove some, or close files",
+        sf_error_message(over));
 }
 
 bool plan9_to_section(struct plan9 *p, enum open_files open, struct sf_bytes *ret,

@@ -196,6 +196,15 @@ void serve_end(struct plan9 *p, struct share *sh)
     pthread_mutex_unlock(&p->line_lock);
 }
 
+void serve_hang_up(struct plan9 *p)
+{
+    pthread_mutex_lock(&p->line_lock);
+    for (size_t i = 0; i < p->n_shares; i++)
+        if (p->shares[i]->server != NULL && !p->shares[i]->resting)
+            hang_up_locked(p->shares[i]);
+    pthread_mutex_unlock(&p->line_lock);
+}
+
 bool serve_lost(struct plan9 *p, const struct share *sh)
 {
     pthread_mutex_lock(&p->line_lock);
@@ -216,13 +225,13 @@ bool serve_export(struct plan9 *p, const struct share *sh, struct ninep_state *r
     return ok || sf_fail_in(err, "share '%s' ('%s')", sh->name, sh->config.path);
 }
 
-void serve_check(struct plan9 *p, const struct share *sh, struct sf_reasons *why)
+void serve_check(struct plan9 *p, const struct share *sh, bool still, struct sf_reasons *why)
 {
     SF_CLEANUP(sf_freep) char *name = sf_format("share '%s' ('%s')", sh->name, sh->config.path);
 
     pthread_mutex_lock(&p->line_lock);
     if (sh->server != NULL)
-        ninep_check(sh->server, name != NULL ? name : sh->name, why);
+        ninep_check(sh->server, name != NULL ? name : sh->name, still, why);
     pthread_mutex_unlock(&p->line_lock);
 }
 

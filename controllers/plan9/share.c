@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const share_states[] = {
@@ -118,7 +120,8 @@ bool share_config_equal(const struct share_config *a, const struct share_config 
 static bool is_file_name(const char *name)
 {
     return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
-           strcmp(name, "..") != 0 && strlen(name) < PLAN9_NAME_SIZE;
+           strcmp(name, "..") != 0 && strlen(name) < PLAN9_NAME_SIZE &&
+           sf_utf8_valid(name, strlen(name));
 }
 
 bool share_config_add_name(struct share_config *config, const char *name, struct sf_error **err)
@@ -126,7 +129,8 @@ bool share_config_add_name(struct share_config *config, const char *name, struct
     unsigned at = 0;
 
     if (!is_file_name(name)) {
-        sf_fail(err, SF_INVALID_ARGUMENT, "'%.300s' is no name of a file in a directory", name);
+        sf_fail(err, SF_INVALID_ARGUMENT, "'%.300s' is no name of a file in a directory",
+                sf_utf8_valid(name, strlen(name)) ? name : "?");
         return sf_fail_detail(err, SF_DETAIL_FIELD, "allowed_names", "must be names of files");
     }
     while (at < config->n_names && strcmp(config->names[at], name) < 0)

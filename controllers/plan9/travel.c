@@ -29,7 +29,7 @@ static void check_path(const struct share *sh, struct sf_reasons *why)
 }
 
 /* What is half done cannot travel: its end is on this host. */
-static void check_share(struct plan9 *p, const struct share *sh, struct sf_reasons *why)
+static void check_share(struct plan9 *p, const struct share *sh, bool still, struct sf_reasons *why)
 {
     if (!share_is_good(sh)) {
         sf_reasons_add(why,
@@ -41,7 +41,7 @@ static void check_share(struct plan9 *p, const struct share *sh, struct sf_reaso
     if (sh->state != SHARE_ADDED)
         return;
     check_path(sh, why);
-    serve_check(p, sh, why);
+    serve_check(p, sh, still, why);
 }
 
 /* A snapshot has bounds. (What cannot be named has been said already.) */
@@ -55,11 +55,11 @@ static void check_size(struct plan9 *p, struct sf_reasons *why)
         sf_reasons_add_error(why, err);
 }
 
-void travel_check(struct plan9 *p, struct sf_reasons *why)
+void travel_check(struct plan9 *p, bool still, struct sf_reasons *why)
 {
     plan9_settle(p);
     for (size_t i = 0; i < p->n_shares; i++)
-        check_share(p, p->shares[i], why);
+        check_share(p, p->shares[i], still, why);
     check_size(p, why);
 }
 

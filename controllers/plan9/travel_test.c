@@ -58,6 +58,7 @@ START_TEST(bug_13_open_files_travel_with_their_locks_in_the_midst_of_a_message)
     lock_file(0, 3, 0);
     fake_line_say(sandbox, 0, write.data, 9, false);
     no_reasons(check);
+    ck_assert(CLS->quiesce(&p->base, &err));
 
     SF_CLEANUP(sf_bytes_done) struct sf_bytes first = saved(), second = {0};
     struct sf_sandbox *source = to_another();
@@ -193,6 +194,34 @@ START_TEST(a_source_that_is_discarded_lets_go_of_its_files)
 }
 END_TEST
 
+START_TEST(a_guest_is_told_that_its_sandbox_ends)
+{
+    add("a", false);
+    add("b", true);
+    open_file(0, "one", O_RDWR);
+    CLS->destroy(&p->base);
+    ck_assert_uint_eq(fake_trace_count("line send 0 closed"), 1);
+    ck_assert_uint_eq(fake_trace_count("line send 1 closed"), 1);
+    CLS->destroy(&p->base);
+    ck_assert_uint_eq(fake_trace_count("closed"), 2);
+    books_are_empty();
+}
+END_TEST
+
+START_TEST(a_guest_that_was_saved_is_told_nothing)
+{
+    add("a", false);
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = saved();
+    struct sf_sandbox *source = to_another();
+    ck_assert(import(&section));
+    ck_assert(CLS->prepare(&p->base, &err));
+    CLS->abandon(&p->base);
+    back_to(source);
+    CLS->destroy(&p->base);
+    ck_assert_uint_eq(fake_trace_count("closed"), 0);
+}
+END_TEST
+
 START_TEST(what_is_half_done_is_a_reason)
 {
     struct sf_share_request q = a_share("a");
@@ -224,18 +253,68 @@ END_TEST
 
 START_TEST(an_open_file_without_a_name_is_a_reason)
 {
+    const struct message walk = message(TWALK, "ddws", 0, 2, 1, "one");
+
     add("a", false);
     open_file(0, "one", O_RDWR);
+    ck_assert_int_eq(talk(0, &walk), TWALK + 1); /* as a kernel does, for the name */
     ck_assert_int_eq(unlink(at("a/one")), 0);
     one_reason(check, ": ", "share '0'", "one");
+    ck_assert(!CLS->quiesce(&p->base, &err)); /* where it happens after the check */
+    expect(SF_FAILED_PRECONDITION, "share '0'");
     struct sf_bytes section = {0};
-    ck_assert(!CLS->save(&p->base, &section, &err)); /* where it happens after the check */
+    ck_assert(!CLS->save(&p->base, &section, &err));
     expect(SF_FAILED_PRECONDITION, "share '0'");
     ck_assert_int_eq(plan9_to_section(p, OPEN_AS_FAR_AS, &section, &err), true); /* for a list */
     sf_bytes_done(&section);
-    const struct message clunk = message(TCLUNK, "d", 1);
+    const struct message clunk = message(TCLUNK, "d", 1), again = message(TCLUNK, "d", 2);
     ck_assert_int_eq(talk(0, &clunk), TCLUNK + 1);
+    no_reasons(check); /* it may be about to be let go */
+    ck_assert(!CLS->quiesce(&p->base, &err));
+    expect(SF_FAILED_PRECONDITION, "in use");
+    ck_assert_int_eq(talk(0, &again), TCLUNK + 1);
     no_reasons(check);
+}
+END_TEST
+
+START_TEST(more_than_a_snapshot_takes_is_a_reason)
+{
+    char texts[PLAN9_NAMES_MAX][8];
+    const char *names[PLAN9_NAMES_MAX];
+    struct sf_share_request q = a_share("a");
+
+    for (unsigned i = 0; i < PLAN9_NAMES_MAX; i++)
+        names[i] = texts[i];
+    q.restricted = true;
+    q.allowed_names = names;
+    q.n_allowed_names = PLAN9_NAMES_MAX;
+    for (unsigned k = 0; k < 130; k++) { /* 33,280 names */
+        for (unsigned i = 0; i < PLAN9_NAMES_MAX; i++)
+            snprintf(texts[i], sizeof(texts[i]), "%u-%u", k, i);
+        reserve(&q);
+    }
+    one_reason(check, ": ", "more than a snapshot takes", "remove some");
+    release(p->reservations[0]->id);
+    release(p->reservations[0]->id);
+    release(p->reservations[0]->id);
+    release(p->reservations[0]->id);
+    no_reasons(check);
+}
+END_TEST
+
+START_TEST(a_path_that_fails_for_once_is_a_reason_for_once)
+{
+    add("a", false);
+    fake_fail(1, FAKE_REFUSED);
+    one_reason(check, ": ", "share '0'", "a failure");
+    no_reasons(check);
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = saved();
+    struct sf_sandbox *source = to_another();
+    ck_assert(import(&section));
+    fake_fail(1, FAKE_REFUSED);
+    one_reason(admit, "plan9.shares[0].host_path: ", "share '0'", "a failure");
+    no_reasons(admit);
+    back_to(source);
 }
 END_TEST
 
@@ -266,6 +345,21 @@ START_TEST(what_makes_no_sense_ends_the_share_and_no_other)
     ck_assert_uint_eq(fake_trace_count("line send 0\n"), 0);
     ck_assert_int_eq(talk(1, &version), TVERSION + 1);
     books_are_right();
+}
+END_TEST
+
+START_TEST(a_guest_that_takes_no_answers_loses_its_share)
+{
+    const struct message version = message(TVERSION, "ds", PLAN9_MSIZE, "9P2000.L");
+
+    add("a", false);
+    for (unsigned i = 0; p->shares[0]->server != NULL; i++) {
+        ck_assert_uint_lt(i, 1000);
+        fake_line_say(sandbox, 0, version.data, version.size, false);
+    }
+    one_reason(check, ": ", "share '0'", "release what holds it");
+    release(p->reservations[0]->id);
+    no_reasons(check);
 }
 END_TEST
 
@@ -335,9 +429,14 @@ END_TEST
 
 START_TEST(a_file_that_is_not_here_is_one_reason)
 {
-    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = {0};
-    struct sf_sandbox *source = two_shares(&section);
+    const struct message walk = message(TWALK, "ddws", 0, 2, 1, "one");
 
+    add("a", false);
+    open_file(0, "one", O_RDWR);
+    ck_assert_int_eq(talk(0, &walk), TWALK + 1);
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = saved();
+    struct sf_sandbox *source = to_another();
+    ck_assert(import(&section));
     ck_assert_int_eq(unlink(at("a/one")), 0);
     one_reason(admit, "plan9.shares[0].host_path: ", "share '0'", "one");
     ck_assert(!CLS->prepare(&p->base, &err));
@@ -403,11 +502,16 @@ int main(void)
     tcase_add_test(cases, a_source_that_rests_gives_its_locks_up_and_takes_them_again);
     tcase_add_test(cases, a_share_whose_locks_are_lost_comes_to_its_end);
     tcase_add_test(cases, a_source_that_is_discarded_lets_go_of_its_files);
+    tcase_add_test(cases, a_guest_is_told_that_its_sandbox_ends);
+    tcase_add_test(cases, a_guest_that_was_saved_is_told_nothing);
     tcase_add_test(cases, what_is_half_done_is_a_reason);
     tcase_add_test(cases, another_directory_at_the_path_is_a_reason);
     tcase_add_test(cases, an_open_file_without_a_name_is_a_reason);
     tcase_add_test(cases, a_share_that_is_not_there_answers_nothing);
     tcase_add_test(cases, what_makes_no_sense_ends_the_share_and_no_other);
+    tcase_add_test(cases, more_than_a_snapshot_takes_is_a_reason);
+    tcase_add_test(cases, a_path_that_fails_for_once_is_a_reason_for_once);
+    tcase_add_test(cases, a_guest_that_takes_no_answers_loses_its_share);
     tcase_add_test(cases, a_guest_that_hangs_up_has_its_files_closed);
     tcase_add_test(cases, a_read_only_share_is_read);
     tcase_add_test(cases, a_single_file_is_alone_in_its_share);

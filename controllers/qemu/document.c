@@ -17,6 +17,7 @@
 #define PROCESSORS_MAX 64
 #define N_ROOT_PORTS   8 /* one multifunction slot: 0x10.0 to 0x10.7 */
 #define N_SCSI         4
+#define SHARES_CHARDEV "shares"
 
 /* Ours; the caller's come after and win. */
 #define KERNEL_ARGUMENTS "console=ttyS0 quiet panic=-1 reboot=t random.trust_cpu=on"
@@ -95,14 +96,23 @@ static void add_root_ports(struct document *d)
     }
 }
 
+/* Of the virtio-serial device: a line to the agent. */
+static void add_port(struct document *d, const char *id, const char *nr, const char *name,
+                     const char *chardev)
+{
+    struct document_device *port = add_device(d, "virtserialport", id, "serial0.0", NULL);
+
+    add_property(port, "nr", nr);
+    add_property(port, "name", name);
+    add_property(port, "chardev", chardev);
+}
+
 static void add_base_devices(struct document *d)
 {
     add_device(d, "virtio-rng-pci", "rng0", "pcie.0", "0x2");
     add_device(d, "virtio-serial-pci", "serial0", "pcie.0", "0x3");
-    struct document_device *port = add_device(d, "virtserialport", "agent0", "serial0.0", NULL);
-    add_property(port, "nr", "1");
-    add_property(port, "name", DOCUMENT_AGENT_PORT);
-    add_property(port, "chardev", "agent");
+    add_port(d, "agent0", "1", DOCUMENT_AGENT_PORT, "agent");
+    add_port(d, "shares0", "2", DOCUMENT_SHARES_PORT, SHARES_CHARDEV);
     for (int i = 0; i < N_SCSI; i++) {
         char id[16], addr[16];
         snprintf(id, sizeof(id), "scsi%d", i);
@@ -295,6 +305,16 @@ bool document_from_json(struct document *ret, const char *text, struct sf_error 
     return parse(ret, object, err) || sf_fail_in(err, "machine_document");
 }
 
+bool document_has_shares_line(const struct document *d)
+{
+    for (size_t i = 0; i < d->n_devices; i++)
+        for (size_t k = 0; k < d->devices[i].n; k++)
+            if (strcmp(d->devices[i].properties[k].key, "chardev") == 0 &&
+                strcmp(d->devices[i].properties[k].value, SHARES_CHARDEV) == 0)
+                return true;
+    return false;
+}
+
 /* ---- the command line ---- */
 
 struct arguments {
@@ -351,7 +371,8 @@ static void add_head(struct arguments *a, const struct document *d, const struct
         l->ram_fd);
 }
 
-static void add_sockets(struct arguments *a, const struct document_launch *l)
+static void add_sockets(struct arguments *a, const struct document *d,
+                        const struct document_launch *l)
 {
     add(a, "-chardev");
     add(a, "socket,id=qmp,fd=%d,server=on,wait=off", l->qmp_fd);
@@ -359,6 +380,10 @@ static void add_sockets(struct arguments *a, const struct document_launch *l)
     add(a, "chardev=qmp,mode=control");
     add(a, "-chardev");
     add(a, "socket,id=agent,fd=%d,server=on,wait=off", l->agent_fd);
+    if (document_has_shares_line(d)) {
+        add(a, "-chardev");
+        add(a, "socket,id=" SHARES_CHARDEV ",fd=%d,server=on,wait=off", l->shares_fd);
+    }
     add(a, "-chardev"); /* the last of the guest's console, for messages */
     add(a, "ringbuf,id=console,size=65536");
     add(a, "-serial");
@@ -412,7 +437,7 @@ char **document_arguments(const struct document *d, const struct document_launch
     add_head(&a, d, launch);
     for (size_t i = 0; i < COUNT(fixed); i++)
         add(&a, "%s", fixed[i]);
-    add_sockets(&a, launch);
+    add_sockets(&a, d, launch);
     for (size_t i = 0; i < d->n_devices; i++)
         add_device_argument(&a, &d->devices[i], launch);
     add_start(&a, d, launch);

@@ -26,6 +26,7 @@
 #define DOCUMENT_MEMORY_BYTES (UINT64_C(512) << 20)
 #define DOCUMENT_MEMORY_STEP  (UINT64_C(2) << 20)
 #define DOCUMENT_AGENT_PORT   "sandferry.agent"
+#define DOCUMENT_SHARES_PORT  "sandferry.shares"
 
 struct document_property {
     char key[16], value[64];
@@ -63,11 +64,15 @@ char *document_to_json(const struct document *d);
 /* INVALID_ARGUMENT names the place. */
 bool document_from_json(struct document *ret, const char *text, struct sf_error **err);
 
+/* Whether the machine has a port for the shares' line; those of older daemons have none. */
+bool document_has_shares_line(const struct document *d);
+
 /* What of a command line is this host's and this run's. Descriptors are those that QEMU inherits;
  * all is borrowed. */
 struct document_launch {
     const char *program, *name;
     int ram_fd, qmp_fd, agent_fd; /* guest RAM; two listening sockets */
+    int shares_fd;                /* another; for a document that has the shares' line */
     int kernel_fd, initrd_fd;     /* -1 for an incoming machine: it needs none */
     const char *generation_guid;  /* what the guest sees change: new for every run */
     bool incoming;                /* waits for its state */

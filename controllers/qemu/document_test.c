@@ -79,6 +79,7 @@ static const struct document_launch launch = {.program = "/q",
                                               .ram_fd = 5,
                                               .qmp_fd = 6,
                                               .agent_fd = 7,
+                                              .shares_fd = 8,
                                               .kernel_fd = 8,
                                               .initrd_fd = 9,
                                               .generation_guid = "GUID",
@@ -99,10 +100,12 @@ START_TEST(the_command_line_is_this_one)
         " -rtc base=utc,clock=host"
         " -chardev socket,id=qmp,fd=6,server=on,wait=off -mon chardev=qmp,mode=control"
         " -chardev socket,id=agent,fd=7,server=on,wait=off"
+        " -chardev socket,id=shares,fd=8,server=on,wait=off"
         " -chardev ringbuf,id=console,size=65536 -serial chardev:console"
         " -device virtio-rng-pci,id=rng0,bus=pcie.0,addr=0x2"
         " -device virtio-serial-pci,id=serial0,bus=pcie.0,addr=0x3"
         " -device virtserialport,id=agent0,bus=serial0.0,nr=1,name=sandferry.agent,chardev=agent"
+        " -device virtserialport,id=shares0,bus=serial0.0,nr=2,name=sandferry.shares,chardev=shares"
         " -device virtio-scsi-pci,id=scsi0,bus=pcie.0,addr=0x4"
         " -device virtio-scsi-pci,id=scsi1,bus=pcie.0,addr=0x5"
         " -device virtio-scsi-pci,id=scsi2,bus=pcie.0,addr=0x6"

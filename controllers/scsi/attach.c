@@ -3,13 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
+
+#include "scsi/image.h"
 
 #define REMOVE_MS 10000
 
@@ -34,24 +38,6 @@ static void close_fd(int *fd)
 static int open_disk(const struct disk *d, struct sf_error **err)
 {
     return sf_path_open(d->config.path, d->config.read_only ? O_RDONLY : O_RDWR, err);
-}
-
-/* The header of a qcow2 image: magic at 0, version at 4, incompatible features at 72 with bit 2 for
- * data in another file (docs/interop/qcow2.txt of QEMU). That file would be named by the image, and
- * whoever wrote the image would choose it. */
-static bool check_qcow2(const struct disk *d, int fd, struct sf_error **err)
-{
-    uint8_t head[80] = {0};
-
-    if (d->config.format != DISK_FORMAT_QCOW2)
-        return true;
-    if (pread(fd, head, sizeof(head), 0) < 72 || memcmp(head, "QFI\xfb", 4) != 0)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' is not a qcow2 image", d->config.path);
-    if (head[7] >= 3 && (head[79] & 4) != 0)
-        return sf_fail(err, SF_INVALID_ARGUMENT,
-                       "disk '%s' has its data in another file; convert it into one image",
-                       d->config.path);
-    return true;
 }
 
 static dev_t device_of(const struct stat *at)
@@ -98,7 +84,19 @@ bool identify_disk(struct disk *d, struct sf_error **err)
     d->config.type = type;
     d->device = device_of(&at);
     d->inode = inode_of(&at);
-    return check_qcow2(d, fd, err);
+    uint64_t size;
+    return image_size(fd, d->config.format, d->config.path, &size, err);
+}
+
+/* A block device has no time of its last change, but the kernel numbers all disks that there have
+ * been: another one at the same place has another number. 0: the kernel does not say. */
+static int64_t changed(int fd, const struct stat *at)
+{
+    uint64_t number = 0;
+
+    if (!S_ISBLK(at->st_mode))
+        return (int64_t)at->st_mtim.tv_sec * 1000000000 + at->st_mtim.tv_nsec;
+    return ioctl(fd, BLKGETDISKSEQ, &number) == 0 ? (int64_t)number : 0;
 }
 
 bool stat_disk(const struct disk *d, uint64_t *ret_size, int64_t *ret_modified_ns,
@@ -113,10 +111,8 @@ bool stat_disk(const struct disk *d, uint64_t *ret_size, int64_t *ret_modified_n
         return sf_fail(err, SF_UNAVAILABLE, "disk '%s': %s", d->config.path, strerror(errno));
     if (!check_same(d, &at, err))
         return false;
-    *ret_size = S_ISREG(at.st_mode) ? (uint64_t)at.st_size : 0;
-    *ret_modified_ns =
-        S_ISREG(at.st_mode) ? (int64_t)at.st_mtim.tv_sec * 1000000000 + at.st_mtim.tv_nsec : 0;
-    return true;
+    *ret_modified_ns = changed(fd, &at);
+    return image_size(fd, d->config.format, d->config.path, ret_size, err);
 }
 
 /* ---- The VM ---- */
@@ -148,7 +144,8 @@ static bool execute(struct scsi *s, const char *command, json_t *arguments, stru
     return ok;
 }
 
-static bool add_block(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
+/* What opens the image. */
+static json_t *block_of(const struct disk *d, const char *id)
 {
     char file[32];
 
@@ -160,7 +157,40 @@ static bool add_block(struct scsi *s, const struct disk *d, const char *id, stru
     /* The image does not choose what else is opened. */
     if (d->config.format == DISK_FORMAT_QCOW2)
         json_object_set_new(arguments, "backing", json_null());
-    return execute(s, "blockdev-add", arguments, err);
+    return arguments;
+}
+
+static bool add_block(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
+{
+    return execute(s, "blockdev-add", block_of(d, id), err);
+}
+
+/* QEMU gives no state out of a VM that has such an image open. */
+static bool is_in_the_way(const struct disk *d)
+{
+    return d->config.format == DISK_FORMAT_VPC || d->config.format == DISK_FORMAT_VHDX;
+}
+
+static bool may_be_put_aside(const struct sf_machine_offer *machine, struct sf_controller *owner,
+                             const struct disk *d, const char *id, struct sf_error **err)
+{
+    if (!is_in_the_way(d) ||
+        machine->size < offsetof(struct sf_machine_offer, put_aside) + sizeof(machine->put_aside))
+        return true; /* QEMU itself refuses the save then */
+    SF_CLEANUP(json_decrefp) json_t *block = block_of(d, id);
+    SF_CLEANUP(sf_freep) char *text = block != NULL ? json_dumps(block, JSON_COMPACT) : NULL;
+    return text != NULL ? machine->put_aside(owner, id, text, err)
+                        : sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+}
+
+static void is_gone(const struct sf_machine_offer *machine, struct sf_controller *owner,
+                    const struct disk *d, const char *id)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
+
+    if (is_in_the_way(d) &&
+        machine->size >= offsetof(struct sf_machine_offer, put_aside) + sizeof(machine->put_aside))
+        machine->put_aside(owner, id, NULL, &ignored);
 }
 
 static bool add_device(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
@@ -198,7 +228,8 @@ bool attach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
     disk_name(d, name);
     if (!machine->add_fd(owner, fd, &d->fd_set, err))
         return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
-    if (add_block(s, d, id, err) && add_device(s, d, id, err))
+    if (add_block(s, d, id, err) && add_device(s, d, id, err) &&
+        may_be_put_aside(machine, owner, d, id, err))
         return true;
     sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
     /* An answer may have been lost: QEMU is asked for all of it. What stays is taken out by the
@@ -222,6 +253,7 @@ bool detach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
     disk_name(d, name);
     if (!machine->remove_device(owner, id, REMOVE_MS, err))
         return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
+    is_gone(machine, owner, d, id);
     if (!remove_block(s, id, err)) {
         bool gone = sf_error_code(*err) == SF_FAILED_PRECONDITION &&
                     strstr(sf_error_message(*err), "Failed to find node") != NULL;

@@ -90,6 +90,7 @@ void disk_free(struct disk *d)
         return;
     for (unsigned i = 0; i < d->n_mounts; i++)
         free(d->mounts[i]);
+    free(d->saved_path);
     free(d);
 }
 

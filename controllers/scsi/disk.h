@@ -65,6 +65,7 @@ struct disk_mount {
     unsigned state;                   /* enum mount_state */
     uint32_t refs;                    /* reservations that hold it */
     char guest_path[SCSI_GUEST_PATH]; /* "" until mounted */
+    bool doubtful;                    /* an unmount was asked for, and never answered */
 };
 
 /* What a disk is on the host. Numbers as on the wire. */
@@ -99,10 +100,12 @@ struct disk {
     bool boot;                                  /* came with the machine */
     struct disk_mount *mounts[SCSI_MOUNTS_MAX]; /* owned; sorted by partition */
     unsigned n_mounts;
-    dev_t device; /* of the file, to know it under another name; 0: not looked at yet */
+    char *saved_path; /* owned; what the snapshot calls it; NULL: no patch has changed its path */
+    bool named;       /* a patch has named it, and not only a directory above it */
+    dev_t device;     /* of the file, to know it under another name; 0: not looked at yet */
     ino_t inode;
     uint32_t fd_set;     /* QEMU's set of its descriptor, while it is attached */
-    uint64_t size_bytes; /* of the file, when the sandbox was saved */
+    uint64_t size_bytes; /* as the VM sees it, when the sandbox was saved */
     int64_t modified_ns; /* of the file, when the sandbox was saved */
     bool patched;        /* another file than the one that was saved */
     bool leftover;       /* QEMU may still hold what an attach began that has failed */

@@ -31,11 +31,19 @@ static bool ask(struct scsi *s, Sandferry__V1__AgentRequest *request,
     return true;
 }
 
+bool guest_device_valid(const char *path)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    return strncmp(path, "/dev/", 5) == 0 && path[5] != '\0' &&
+           path[5 + strspn(path + 5, letters)] == '\0';
+}
+
 /* The guest may have mounted it elsewhere than it was told: then it is not believed. */
 static bool take_path(struct disk_mount *m, const char *path, const char *want,
                       struct sf_error **err)
 {
-    bool good = m->config.block_device ? strncmp(path, "/dev/", 5) == 0 : strcmp(path, want) == 0;
+    bool good = m->config.block_device ? guest_device_valid(path) : strcmp(path, want) == 0;
 
     if (!good || strlen(path) >= sizeof(m->guest_path))
         return sf_fail(err, SF_UNAVAILABLE, "the guest says that the disk is at '%.100s'", path);
@@ -68,8 +76,6 @@ bool guest_mount(struct scsi *s, const struct disk *d, struct disk_mount *m, str
     body.block_device = m->config.block_device;
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_MOUNT_DISK;
     request.mount_disk = &body;
-    if (!m->config.block_device) /* known before the answer: a release can undo one that is lost */
-        snprintf(m->guest_path, sizeof(m->guest_path), "%s", path);
     if (!ask(s, &request, &reply, err))
         return sf_fail_in(err, "disk '%s' ('%s')", disk_name(d, name), d->config.path);
     if (reply->body_case != SANDFERRY__V1__AGENT_REPLY__BODY_MOUNT_DISK)
@@ -78,13 +84,21 @@ bool guest_mount(struct scsi *s, const struct disk *d, struct disk_mount *m, str
     return take_path(m, reply->mount_disk->guest_path, path, err);
 }
 
-bool guest_unmount(struct scsi *s, const struct disk_mount *m, struct sf_error **err)
+/* Of what was never mounted, too: the answer may have been lost. What is encrypted has a mapping
+ * that goes with its mount point, whether anything is mounted there or not. */
+bool guest_unmount(struct scsi *s, const struct disk *d, const struct disk_mount *m,
+                   struct sf_error **err)
 {
     Sandferry__V1__AgentRequest request = SANDFERRY__V1__AGENT_REQUEST__INIT;
     Sandferry__V1__AgentUnmountDisk body = SANDFERRY__V1__AGENT_UNMOUNT_DISK__INIT;
     SF_CLEANUP(reply_freep) Sandferry__V1__AgentReply *reply = NULL;
 
-    body.guest_path = (char *)(uintptr_t)m->guest_path;
+    if (m->config.block_device && !m->config.encrypted)
+        return true;
+    SF_CLEANUP(sf_freep) char *path = sf_guest_mount_path(d->slot, m->partition);
+    if (path == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+    body.guest_path = path;
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_UNMOUNT_DISK;
     request.unmount_disk = &body;
     return ask(s, &request, &reply, err);

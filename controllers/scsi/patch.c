@@ -2,13 +2,22 @@
 #include "scsi/scsi.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Patches name what the snapshot has: two disks may so change places. */
+static const char *saved_path(const struct disk *d)
+{
+    return d->saved_path != NULL ? d->saved_path : d->config.path;
+}
 
 static bool set_path(struct disk *d, const char *path, struct sf_error **err)
 {
     if (path[0] != '/' || strlen(path) >= sizeof(d->config.path))
         return sf_fail(err, SF_INVALID_ARGUMENT, "'%.200s' is not an absolute path of a disk",
                        path);
+    if (d->saved_path == NULL && (d->saved_path = strdup(d->config.path)) == NULL)
+        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
     snprintf(d->config.path, sizeof(d->config.path), "%s", path);
     d->patched = true;
     return true;
@@ -21,16 +30,18 @@ static bool patch_prefix(struct scsi *s, const char *prefix, const char *value,
 
     for (unsigned slot = 0; slot < SCSI_SLOTS; slot++) {
         struct disk *d = s->disks[slot];
-        if (d == NULL || strncmp(d->config.path, prefix, n) != 0)
+        if (d == NULL || strncmp(saved_path(d), prefix, n) != 0)
             continue;
+        found++;
+        if (d->named)
+            continue; /* the patch that names it counts */
         SF_CLEANUP(sf_freep)
         char *path = sf_format("%s%s%s", value, value[strlen(value) - 1] == '/' ? "" : "/",
-                               d->config.path + n);
+                               saved_path(d) + n);
         if (path == NULL)
             return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
         if (!set_path(d, path, err))
             return false;
-        found++;
     }
     return found > 0 ? true : sf_fail(err, SF_NOT_FOUND, "no disk has a path beneath '%s'", prefix);
 }
@@ -49,7 +60,7 @@ static struct disk *by_name(const struct scsi *s, const char *object)
 static struct disk *by_path(const struct scsi *s, const char *object)
 {
     for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
-        if (s->disks[slot] != NULL && strcmp(s->disks[slot]->config.path, object) == 0)
+        if (s->disks[slot] != NULL && strcmp(saved_path(s->disks[slot]), object) == 0)
             return s->disks[slot];
     return NULL;
 }
@@ -73,7 +84,7 @@ bool scsi_patch(struct scsi *s, const char *object, const char *value, struct sf
                        "no disk has the reservation, slot or path '%.200s'; see the disks of the "
                        "snapshot",
                        object);
-    return set_path(d, value, err);
+    return set_path(d, value, err) && (d->named = true);
 }
 
 /* ---- Admission ---- */
@@ -108,6 +119,8 @@ static void admit_disk(struct scsi *s, struct disk *d, size_t index, struct sf_r
                              disk_name(d, name), sf_error_message(err));
         return;
     }
+    if (d->state == DISK_RESERVED)
+        return; /* the VM has never seen it */
     if (size != d->size_bytes)
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks",
                              "disk '%s' ('%s') has %llu bytes, and had %llu when it was saved; "
@@ -116,9 +129,11 @@ static void admit_disk(struct scsi *s, struct disk *d, size_t index, struct sf_r
                              (unsigned long long)d->size_bytes);
     else if (!d->patched && modified_ns != saved_ns(s, d))
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks",
-                             "disk '%s' ('%s') has been written since the save; what the guest "
+                             "disk '%s' ('%s') %s since the save; what the guest "
                              "remembers of it is wrong: give the disk as it was then, by a patch",
-                             disk_name(d, name), d->config.path);
+                             disk_name(d, name), d->config.path,
+                             d->config.type == DISK_TYPE_DEVICE ? "is another device"
+                                                                : "has been written");
 }
 
 static void admit_names(const struct scsi *s, const struct disk *d, size_t index,
@@ -130,7 +145,9 @@ static void admit_names(const struct scsi *s, const struct disk *d, size_t index
     for (unsigned slot = 0; slot < d->slot; slot++) {
         const struct disk *other = s->disks[slot];
         if (other == NULL || d->device == 0 || other->device != d->device ||
-            other->inode != d->inode || (other->config.read_only && d->config.read_only))
+            other->inode != d->inode ||
+            (other->config.read_only && d->config.read_only &&
+             strcmp(other->config.path, d->config.path) != 0))
             continue;
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks",
                              "disk '%s' is the same file as disk '%s' on this host; patch one of "
@@ -148,10 +165,8 @@ bool scsi_admit(struct scsi *s, struct sf_reasons *why, struct sf_error **err)
         struct disk *d = s->disks[slot];
         if (d == NULL)
             continue;
-        if (d->state == DISK_ATTACHED) {
-            admit_disk(s, d, index, why);
-            admit_names(s, d, index, why);
-        }
+        admit_disk(s, d, index, why);
+        admit_names(s, d, index, why);
         index++;
     }
     return true;

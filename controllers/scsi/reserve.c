@@ -60,6 +60,8 @@ void scsi_remove_reservation(struct scsi *s, struct reservation *r)
 
 /* ---- Reserve ---- */
 
+static bool ensure_attached(struct scsi *s, struct disk *d, struct sf_error **err);
+
 static struct disk *find_disk(const struct scsi *s, const char *path)
 {
     for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
@@ -85,18 +87,9 @@ static bool check_alias(const struct scsi *s, const struct disk *d, struct sf_er
     return true;
 }
 
-static struct disk *new_disk(struct scsi *s, const struct disk_config *config,
-                             struct sf_error **err)
+static struct disk *new_disk_at(struct scsi *s, unsigned slot, const struct disk_config *config,
+                                struct sf_error **err)
 {
-    unsigned slot = 0;
-
-    while (slot < SCSI_SLOTS && s->disks[slot] != NULL)
-        slot++;
-    if (slot == SCSI_SLOTS) {
-        sf_fail(err, SF_RESOURCE_EXHAUSTED, "all %d disk slots are taken; remove a disk first",
-                SCSI_SLOTS);
-        return NULL;
-    }
     struct disk *d = disk_new(slot, config);
     if (d == NULL) {
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for a disk");
@@ -108,6 +101,17 @@ static struct disk *new_disk(struct scsi *s, const struct disk_config *config,
     }
     s->disks[slot] = d;
     return d;
+}
+
+static struct disk *new_disk(struct scsi *s, const struct disk_config *config,
+                             struct sf_error **err)
+{
+    for (unsigned slot = 0; slot < SCSI_SLOTS; slot++)
+        if (s->disks[slot] == NULL)
+            return new_disk_at(s, slot, config, err);
+    sf_fail(err, SF_RESOURCE_EXHAUSTED, "all %d disk slots are taken; remove a disk first",
+            SCSI_SLOTS);
+    return NULL;
 }
 
 static bool check_disk(const struct disk *d, const struct disk_config *config,
@@ -189,6 +193,53 @@ bool scsi_reserve(struct scsi *s, const struct disk_config *config, uint64_t par
     return true;
 }
 
+/* ---- Pin ---- */
+
+/* What an attempt has left in QEMU goes first. */
+static bool clear_slot(struct scsi *s, unsigned slot, const struct disk_config *config,
+                       struct sf_error **err)
+{
+    struct disk *d = s->disks[slot], *other = find_disk(s, config->path);
+    char name[16];
+
+    if (d != NULL && d == other && d->boot && d->state == DISK_DETACHED) {
+        if (!detach_disk(s, d, err))
+            return false;
+        drop_unused(s, d);
+        return true;
+    }
+    if (d != NULL)
+        return sf_fail(err, SF_ALREADY_EXISTS, "disk '%s' is '%s' already; take another place",
+                       disk_name(d, name), d->config.path);
+    if (other != NULL)
+        return sf_fail(err, SF_ALREADY_EXISTS, "'%s' is disk '%s' already", config->path,
+                       disk_name(other, name));
+    return true;
+}
+
+bool scsi_pin(struct scsi *s, unsigned controller, unsigned lun, const struct disk_config *config,
+              struct sf_error **err)
+{
+    if (controller >= SCSI_CONTROLLERS || lun >= SCSI_LUNS)
+        return sf_fail(
+            err, SF_INVALID_ARGUMENT,
+            "there is no place '%u:%u' for disk '%s': controllers are 0 to %d, LUNs 0 to "
+            "%d",
+            controller, lun, config->path, SCSI_CONTROLLERS - 1, SCSI_LUNS - 1);
+    unsigned slot = controller * SCSI_LUNS + lun;
+    if (!clear_slot(s, slot, config, err))
+        return false;
+    struct disk *d = new_disk_at(s, slot, config, err);
+    if (d == NULL)
+        return false;
+    d->boot = true;
+    if (ensure_attached(s, d, err))
+        return true;
+    if (!d->leftover)
+        drop_unused(s, d);
+    return false;
+}
+
 /* ---- Map ---- */
 
 static struct reservation *find_held(const struct scsi *s, const char *id, struct sf_error **err)
@@ -213,8 +264,9 @@ static bool ensure_attached(struct scsi *s, struct disk *d, struct sf_error **er
                        disk_name(d, name), d->config.path, disk_machine.states[d->state]);
     bool ok = attach_disk(s, d, err);
     struct sf_error *impossible = NULL;
-    bool moved = sf_machine_move(&disk_machine, &d->state,
-                                 ok ? DISK_ATTACH_DONE : DISK_ATTACH_FAILED, name, &impossible);
+    bool moved =
+        sf_machine_move(&disk_machine, &d->state, ok ? DISK_ATTACH_DONE : DISK_ATTACH_FAILED,
+                        disk_name(d, name), &impossible);
     assert(moved);
     (void)moved;
     return ok;
@@ -225,8 +277,12 @@ static bool ensure_mounted(struct scsi *s, struct disk *d, struct disk_mount *m,
 {
     char name[16];
 
-    if (m->state == MOUNT_MOUNTED)
+    if (m->state == MOUNT_MOUNTED && !m->doubtful)
         return true;
+    if (m->state == MOUNT_MOUNTED) { /* the guest finds it, or mounts it again */
+        m->doubtful = !guest_mount(s, d, m, err);
+        return !m->doubtful;
+    }
     if (m->state != MOUNT_RESERVED)
         return sf_fail(err, SF_FAILED_PRECONDITION,
                        "partition %llu of disk '%s' could not be mounted; release it and add it "
@@ -234,8 +290,9 @@ static bool ensure_mounted(struct scsi *s, struct disk *d, struct disk_mount *m,
                        (unsigned long long)m->partition, disk_name(d, name));
     bool ok = guest_mount(s, d, m, err);
     struct sf_error *impossible = NULL;
-    bool moved = sf_machine_move(&mount_machine, &m->state,
-                                 ok ? MOUNT_MOUNT_DONE : MOUNT_MOUNT_FAILED, name, &impossible);
+    bool moved =
+        sf_machine_move(&mount_machine, &m->state, ok ? MOUNT_MOUNT_DONE : MOUNT_MOUNT_FAILED,
+                        disk_name(d, name), &impossible);
     assert(moved);
     (void)moved;
     return ok;
@@ -266,9 +323,10 @@ static bool drop_ref(struct scsi *s, struct reservation *r, struct disk *d, stru
     struct disk_mount *m = disk_find_mount(d, r->partition);
 
     /* One that failed may have been done all the same, and its answer lost. */
-    if (m->refs == 1 && m->guest_path[0] != '\0' && !m->config.block_device &&
-        !guest_unmount(s, m, err))
+    if (m->refs == 1 && m->state != MOUNT_RESERVED && !guest_unmount(s, d, m, err)) {
+        m->doubtful = m->state == MOUNT_MOUNTED;
         return false;
+    }
     if (m->refs == 1 && m->state == MOUNT_MOUNTED) {
         struct sf_error *impossible = NULL;
         bool moved =
@@ -349,6 +407,11 @@ static bool check_names(const struct sf_disk_request *q, struct sf_error **err)
                 (unsigned long long)q->partition);
         return sf_fail_detail(err, SF_DETAIL_FIELD, "partition", "at most %d", SF_PARTITION_MAX);
     }
+    if (q->encrypted && q->read_only)
+        return sf_fail(err, SF_INVALID_ARGUMENT,
+                       "disk '%s' cannot be encrypted with a new key and never be written; give up "
+                       "one of the two",
+                       q->host_path);
     if (q->type >= DISK_N_TYPES || q->format >= DISK_N_FORMATS)
         return sf_fail(err, SF_INVALID_ARGUMENT, "disk '%s' has an unknown type or format",
                        q->host_path);

@@ -76,6 +76,7 @@ static bool add_disk(struct sf_controller *c, struct sf_call *call, const void *
         .type = (unsigned)q->type,
         .format = (unsigned)q->format,
         .partition = q->partition,
+        .encrypted = q->encrypted,
         .options = (const char *const *)q->options,
         .n_options = q->n_options,
         .ensure_filesystem = q->ensure_filesystem,

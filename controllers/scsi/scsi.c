@@ -44,12 +44,23 @@ static bool offer_hold(struct sf_controller *owner, const char *id, const char *
     return true;
 }
 
+static bool offer_pin(struct sf_controller *owner, const struct sf_disk_request *request,
+                      unsigned controller, unsigned lun, struct sf_error **err)
+{
+    struct disk_config config;
+    struct mount_config mount; /* whoever mounts it has a reservation */
+
+    return scsi_config(request, &config, &mount, err) &&
+           scsi_pin(scsi_of(owner), controller, lun, &config, err);
+}
+
 static const struct sf_disks_offer disks_offer = {
     .size = sizeof(disks_offer),
     .reserve = offer_reserve,
     .map = offer_map,
     .release = offer_release,
     .hold = offer_hold,
+    .pin = offer_pin,
 };
 
 static const struct sf_offer offers[] = {{SF_DISKS_OFFER, &disks_offer}, {0}};
@@ -76,7 +87,12 @@ static void check_disk(const struct disk *d, struct sf_reasons *why)
     else if (d->state == DISK_ATTACHED && !stat_disk(d, &size, &modified_ns, &err))
         sf_reasons_add_error(why, err);
     for (unsigned i = 0; i < d->n_mounts; i++)
-        if (d->mounts[i]->state == MOUNT_UNMOUNTED)
+        if (d->mounts[i]->doubtful)
+            sf_reasons_add(why,
+                           "the guest has not said whether partition %llu of disk '%s' is "
+                           "unmounted; repeat the release",
+                           (unsigned long long)d->mounts[i]->partition, disk_name(d, name));
+        else if (d->mounts[i]->state == MOUNT_UNMOUNTED)
             sf_reasons_add(why,
                            "partition %llu of disk '%s' could not be mounted; release what "
                            "holds it",

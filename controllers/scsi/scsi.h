@@ -46,6 +46,10 @@ void scsi_remove_reservation(struct scsi *s, struct reservation *r);
 bool scsi_reserve(struct scsi *s, const struct disk_config *config, uint64_t partition,
                   const struct mount_config *mount, char ret_id[SF_GUID_SIZE],
                   struct sf_error **err);
+/* A disk that is the machine's own: in its place for good, held by nobody. A repeat after a failure
+ * takes away first what that has left. */
+bool scsi_pin(struct scsi *s, unsigned controller, unsigned lun, const struct disk_config *config,
+              struct sf_error **err);
 bool scsi_map(struct scsi *s, const char *id, const char **ret_guest_path, struct sf_error **err);
 bool scsi_release(struct scsi *s, const char *id, struct sf_error **err);
 bool scsi_config(const struct sf_disk_request *request, struct disk_config *ret_disk,
@@ -57,14 +61,20 @@ bool attach_disk(struct scsi *s, struct disk *d, struct sf_error **err);
 bool detach_disk(struct scsi *s, struct disk *d, struct sf_error **err);
 /* Looks at the file: type, device and inode. */
 bool identify_disk(struct disk *d, struct sf_error **err);
+/* Its size as the VM sees it; the time of its last change, or the kernel's number of a block
+ * device.
+ */
 bool stat_disk(const struct disk *d, uint64_t *ret_size, int64_t *ret_modified_ns,
                struct sf_error **err);
 
 /* ---- guest.c: what the agent is asked ---- */
 
 bool guest_mount(struct scsi *s, const struct disk *d, struct disk_mount *m, struct sf_error **err);
-bool guest_unmount(struct scsi *s, const struct disk_mount *m, struct sf_error **err);
+bool guest_unmount(struct scsi *s, const struct disk *d, const struct disk_mount *m,
+                   struct sf_error **err);
 bool guest_eject(struct scsi *s, const struct disk *d, struct sf_error **err);
+
+bool guest_device_valid(const char *path); /* "/dev/sda1" */
 
 /* ---- section.c ---- */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sandferry/v1/snapshot.pb-c.h"
+#include "snapshot/validate.h"
 #include "snapshot/wire.h"
 
 /* A stage on the wire is a state in memory, number for number. */
@@ -176,6 +177,18 @@ static bool mount_config_from_wire(struct mount_config *config, const mount_t *w
     return true;
 }
 
+/* What is mounted is where the guest was told to mount it; what is not is nowhere. */
+static bool check_place(const struct disk *d, const mount_t *wire)
+{
+    SF_CLEANUP(sf_freep) char *path = sf_guest_mount_path(d->slot, wire->partition);
+
+    if ((unsigned)wire->stage == MOUNT_RESERVED)
+        return wire->guest_path[0] == '\0';
+    return d->state == DISK_ATTACHED &&
+           (wire->block_device ? guest_device_valid(wire->guest_path)
+                               : path != NULL && strcmp(path, wire->guest_path) == 0);
+}
+
 static bool mount_from_wire(struct disk *d, const mount_t *wire, struct sf_error **err)
 {
     struct mount_config config;
@@ -184,6 +197,9 @@ static bool mount_from_wire(struct disk *d, const mount_t *wire, struct sf_error
         return sf_fail(err, SF_INVALID_ARGUMENT, "stage %d cannot travel", (int)wire->stage);
     if (wire->refs == 0 || strlen(wire->guest_path) >= SCSI_GUEST_PATH)
         return sf_fail(err, SF_INVALID_ARGUMENT, "nobody holds it, or its guest path is too long");
+    if (!check_place(d, wire))
+        return sf_fail(err, SF_INVALID_ARGUMENT, "partition %llu cannot be at '%.100s'",
+                       (unsigned long long)wire->partition, wire->guest_path);
     if (disk_find_mount(d, wire->partition) != NULL)
         return sf_fail(err, SF_INVALID_ARGUMENT, "partition %llu comes twice",
                        (unsigned long long)wire->partition);

@@ -32,16 +32,23 @@ static json_t *list_to_json(const struct sf_bytes *list, size_t n)
     return array;
 }
 
-char *vm_floors_to_text(const struct guest_floors *f, struct sf_error **err)
+static json_t *floors_to_json(const struct guest_floors *f)
 {
-    json_t *unacknowledged = list_to_json(f->unacknowledged, f->n_unacknowledged);
-    json_t *undelivered = list_to_json(f->undelivered, f->n_undelivered);
-    SF_CLEANUP(json_decrefp)
-    json_t *object = json_pack("{s:I, s:I, s:I, s:o, s:o}", "next_call_id",
-                               (json_int_t)f->next_call_id, "last_sent", (json_int_t)f->last_sent,
-                               "last_received", (json_int_t)f->last_received, "unacknowledged",
-                               unacknowledged, "undelivered", undelivered);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    return json_pack("{s:I, s:I, s:I, s:o, s:o}", "next_call_id", (json_int_t)f->next_call_id,
+                     "last_sent", (json_int_t)f->last_sent, "last_received",
+                     (json_int_t)f->last_received, "unacknowledged",
+                     list_to_json(f->unacknowledged, f->n_unacknowledged), "undelivered",
+                     list_to_json(f->undelivered, f->n_undelivered));
+}
+
+/* The agent's at the top, as it was before there was another; the shares' line in it. */
+char *vm_floors_to_text(const struct vm_floors *f, struct sf_error **err)
+{
+    SF_CLEANUP(json_decrefp) json_t *object = floors_to_json(&f->agent);
+    bool ok =
+        object != NULL && (f->shares.next_call_id == 0 ||
+                           json_object_set_new(object, "shares", floors_to_json(&f->shares)) == 0);
+    char *text = ok ? json_dumps(object, JSON_COMPACT) : NULL;
 
     if (text == NULL)
         sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
@@ -81,26 +88,35 @@ static bool list_from_json(struct sf_bytes **ret, size_t *ret_n, const json_t *a
     return *ret != NULL;
 }
 
-bool vm_floors_from_text(struct guest_floors *ret, const char *text, struct sf_error **err)
+static bool floors_from_json(struct guest_floors *ret, json_t *object)
 {
-    SF_CLEANUP(json_decrefp) json_t *object = json_loads(text, 0, NULL);
-    struct guest_floors f = {0};
     json_int_t next, sent, received;
     json_t *unacknowledged, *undelivered;
 
     if (json_unpack(object, "{s:I, s:I, s:I, s:o, s:o}", "next_call_id", &next, "last_sent", &sent,
                     "last_received", &received, "unacknowledged", &unacknowledged, "undelivered",
-                    &undelivered) == 0 &&
-        next > 0 && sent >= 0 && received >= 0 &&
-        list_from_json(&f.unacknowledged, &f.n_unacknowledged, unacknowledged) &&
-        list_from_json(&f.undelivered, &f.n_undelivered, undelivered)) {
-        f.next_call_id = (uint64_t)next;
-        f.last_sent = (uint64_t)sent;
-        f.last_received = (uint64_t)received;
-        guest_floors_done(ret);
+                    &undelivered) != 0 ||
+        next <= 0 || sent < 0 || received < 0)
+        return false;
+    ret->next_call_id = (uint64_t)next;
+    ret->last_sent = (uint64_t)sent;
+    ret->last_received = (uint64_t)received;
+    return list_from_json(&ret->unacknowledged, &ret->n_unacknowledged, unacknowledged) &&
+           list_from_json(&ret->undelivered, &ret->n_undelivered, undelivered);
+}
+
+bool vm_floors_from_text(struct vm_floors *ret, const char *text, struct sf_error **err)
+{
+    SF_CLEANUP(json_decrefp) json_t *object = json_loads(text, 0, NULL);
+    struct vm_floors f = {0};
+    json_t *shares = json_object_get(object, "shares");
+
+    if (floors_from_json(&f.agent, object) &&
+        (shares == NULL || floors_from_json(&f.shares, shares))) {
+        vm_floors_done(ret);
         *ret = f;
         return true;
     }
-    guest_floors_done(&f);
+    vm_floors_done(&f);
     return sf_fail(err, SF_DATA_LOSS, "the conversation in the memory's lease makes no sense");
 }

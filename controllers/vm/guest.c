@@ -37,7 +37,7 @@ bool vm_guest_hello(struct vm *vm, uint32_t timeout_ms, struct sf_error **err)
     hello.protocol_version = VM_AGENT_PROTOCOL;
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_HELLO;
     request.hello = &hello;
-    if (!guest_host_call(vm->guest, &request, timeout_ms, &reply, err))
+    if (!guest_host_call(vm->agent.host, &request, timeout_ms, &reply, err))
         return false;
     bool ok = take_hello(vm, reply, err);
     sandferry__v1__agent_reply__free_unpacked(reply, NULL);
@@ -52,9 +52,9 @@ bool vm_guest_freeze(struct vm *vm, uint32_t timeout_ms, struct sf_error **err)
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_FREEZE;
     request.freeze = &freeze;
     vm->guest_frozen = true; /* it may be, even if no answer comes */
-    if (!guest_host_call(vm->guest, &request, timeout_ms, NULL, err))
+    if (!guest_host_call(vm->agent.host, &request, timeout_ms, NULL, err))
         return false;
-    guest_host_set_quiet(vm->guest, true);
+    guest_host_set_quiet(vm->agent.host, true);
     return true;
 }
 
@@ -69,8 +69,8 @@ bool vm_guest_thaw(struct vm *vm, struct sf_error **err)
     thaw.realtime_ns = sf_clock_realtime_ns();
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_THAW;
     request.thaw = &thaw;
-    guest_host_set_quiet(vm->guest, false);
-    if (!guest_host_call(vm->guest, &request, THAW_TIMEOUT_MS, NULL, err))
+    guest_host_set_quiet(vm->agent.host, false);
+    if (!guest_host_call(vm->agent.host, &request, THAW_TIMEOUT_MS, NULL, err))
         return false;
     vm->guest_frozen = false;
     return true;
@@ -84,7 +84,7 @@ void vm_guest_shutdown(struct vm *vm)
 
     request.body_case = SANDFERRY__V1__AGENT_REQUEST__BODY_SHUTDOWN;
     request.shutdown = &shutdown;
-    if (!guest_host_call(vm->guest, &request, SHUTDOWN_TIMEOUT_MS, NULL, &err))
+    if (!guest_host_call(vm->agent.host, &request, SHUTDOWN_TIMEOUT_MS, NULL, &err))
         sf_warning("sandbox '%s': %s, ending its VM all the same", vm_id(vm),
                    sf_error_message(err));
 }

@@ -114,6 +114,7 @@ const struct sf_machine_offer vm_machine_offer = {
     .no_writable_file_shares = no_writable_file_shares,
     .file_saved = vm_file_saved,
     .enable_scratch_encryption = enable_scratch_encryption,
+    .put_aside = vm_drive_keep,
 };
 
 /* ---- the guest ---- */
@@ -123,9 +124,9 @@ static bool call(struct sf_controller *owner, void *request, uint32_t timeout_ms
 {
     struct vm *vm = vm_of(owner);
 
-    if (vm->guest == NULL)
+    if (vm->agent.host == NULL)
         return sf_fail(err, SF_UNAVAILABLE, "sandbox '%s' has no guest that runs", vm_id(vm));
-    return guest_host_call(vm->guest, request, timeout_ms, ret, err);
+    return guest_host_call(vm->agent.host, request, timeout_ms, ret, err);
 }
 
 static void unlisten(struct sf_controller *owner, struct sf_controller *listener)
@@ -157,4 +158,10 @@ const struct sf_guest_offer vm_guest_offer = {
     .call = call,
     .listen = listen_to,
     .unlisten = unlisten,
+};
+
+const struct sf_share_line_offer vm_share_line_offer = {
+    .size = sizeof(vm_share_line_offer),
+    .listen = vm_shares_listen,
+    .send = vm_shares_send,
 };

@@ -1,4 +1,4 @@
-/* What runs: the QEMU process, its control socket, the agent's line, and the thread for events. */
+/* What runs: the QEMU process, its control socket, and with them the lines to the guest. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -60,7 +60,7 @@ static int open_image(const struct vm *vm, const char *file, struct sf_error **e
 
 /* The descriptors that QEMU inherits, and where its sockets are. */
 struct start {
-    int directory, qmp, agent, kernel, initrd;
+    int directory, qmp, agent, shares, kernel, initrd;
 };
 
 static void start_done(struct start *s)
@@ -68,6 +68,7 @@ static void start_done(struct start *s)
     closep(&s->directory);
     closep(&s->qmp);
     closep(&s->agent);
+    closep(&s->shares);
     closep(&s->kernel);
     closep(&s->initrd);
 }
@@ -82,6 +83,9 @@ static bool start_open(struct vm *vm, bool incoming, struct start *s, struct sf_
                        strerror(errno));
     if ((s->qmp = run_listen(s->directory, "qmp", err)) < 0 ||
         (s->agent = run_listen(s->directory, "agent", err)) < 0)
+        return false;
+    if (document_has_shares_line(&vm->document) &&
+        (s->shares = run_listen(s->directory, "shares", err)) < 0)
         return false;
     return incoming || ((s->kernel = open_image(vm, "vmlinux", err)) >= 0 &&
                         (s->initrd = open_image(vm, "initrd", err)) >= 0);
@@ -104,6 +108,7 @@ static bool start_qemu(struct vm *vm, const struct start *s, bool incoming, stru
         .ram_fd = memory_ram(vm->memory),
         .qmp_fd = s->qmp,
         .agent_fd = s->agent,
+        .shares_fd = s->shares,
         .kernel_fd = s->kernel,
         .initrd_fd = s->initrd,
         .generation_guid = guid,
@@ -113,10 +118,16 @@ static bool start_qemu(struct vm *vm, const struct start *s, bool incoming, stru
     char **arguments = document_arguments(&vm->document, &launch);
     if (arguments == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    int fds[] = {launch.ram_fd, memory_lock(vm->memory), s->qmp, s->agent, s->kernel, s->initrd};
+    int fds[7] = {launch.ram_fd, memory_lock(vm->memory), s->qmp, s->agent};
+    size_t n_fds = 4;
+    for (int i = 0; i < 3; i++) {
+        int more = (const int[]){s->shares, s->kernel, s->initrd}[i];
+        if (more >= 0)
+            fds[n_fds++] = more;
+    }
     struct run_options o = {.arguments = (const char *const *)arguments,
                             .fds = fds,
-                            .n_fds = incoming ? 4 : 6,
+                            .n_fds = n_fds,
                             .user = user,
                             .directory_fd = s->directory};
     vm->process = run_start(&o, err);
@@ -126,16 +137,6 @@ static bool start_qemu(struct vm *vm, const struct start *s, bool incoming, stru
 
 /* ---- what comes from its threads ---- */
 
-static void lock_sandbox(void *context)
-{
-    sf_sandbox_lock(((struct vm *)context)->base.sandbox);
-}
-
-static void unlock_sandbox(void *context)
-{
-    sf_sandbox_unlock(((struct vm *)context)->base.sandbox);
-}
-
 /* Under the sandbox's lock. */
 static void deliver_loss(void *context, const void *why, size_t size)
 {
@@ -143,25 +144,19 @@ static void deliver_loss(void *context, const void *why, size_t size)
     vm_lose(context, why);
 }
 
-static void qmp_lost(void *context, const char *why)
+void vm_lose_later(struct vm *vm, const char *why)
 {
-    struct vm *vm = context;
-
-    guest_host_fail(vm->guest, why); /* whoever waits for the agent waits no longer */
-    if (!dispatch_post(vm->dispatch, deliver_loss, vm, why, strlen(why) + 1))
+    if (!dispatch_post(vm->agent.dispatch, deliver_loss, vm, why, strlen(why) + 1))
         sf_warning("sandbox '%s': no memory to tell that its VM is lost, continuing", vm_id(vm));
     sf_sandbox_changed(vm->base.sandbox);
 }
 
-static bool make_line(struct vm *vm, struct sf_error **err)
+static void qmp_lost(void *context, const char *why)
 {
-    struct dispatch_ops ops = {.lock = lock_sandbox, .unlock = unlock_sandbox, .context = vm};
+    struct vm *vm = context;
 
-    vm->dispatch = dispatch_new(&ops, err);
-    if (vm->dispatch == NULL)
-        return false;
-    vm->guest = guest_host_new(vm_id(vm), vm->dispatch, vm_guest_event, vm, err);
-    return vm->guest != NULL;
+    vm_lines_fail(vm, why); /* whoever waits for the agent waits no longer */
+    vm_lose_later(vm, why);
 }
 
 static bool connect_qmp(struct vm *vm, const struct start *s, struct sf_error **err)
@@ -177,14 +172,15 @@ static bool connect_qmp(struct vm *vm, const struct start *s, struct sf_error **
 
 bool vm_process_start(struct vm *vm, bool incoming, struct sf_error **err)
 {
-    struct start s = {-1, -1, -1, -1, -1};
+    struct start s = {-1, -1, -1, -1, -1, -1};
 
-    bool ok = start_open(vm, incoming, &s, err) && make_line(vm, err) &&
+    bool ok = start_open(vm, incoming, &s, err) && vm_lines_make(vm, err) &&
               start_qemu(vm, &s, incoming, err);
     /* Only QEMU listens now, so that its end shows. */
     closep(&s.qmp);
     closep(&s.agent);
-    s.qmp = s.agent = -1;
+    closep(&s.shares);
+    s.qmp = s.agent = s.shares = -1;
     ok = ok && vm_orphan_record(vm, err) && connect_qmp(vm, &s, err);
     start_done(&s);
     if (ok)
@@ -195,28 +191,17 @@ bool vm_process_start(struct vm *vm, bool incoming, struct sf_error **err)
     return false;
 }
 
-bool vm_process_connect_guest(struct vm *vm, struct sf_error **err)
-{
-    const char *path = sf_sandbox_directory(vm->base.sandbox);
-    SF_CLEANUP(closep) int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (directory < 0)
-        return sf_fail(err, SF_UNAVAILABLE, "directory '%s' cannot be opened: %s", path,
-                       strerror(errno));
-    int fd = run_connect(directory, "agent", err);
-    return fd >= 0 && guest_host_connect(vm->guest, fd, err);
-}
-
 /* The callbacks of what is ended first reach what is ended last. */
 void vm_process_end(struct vm *vm)
 {
     qmp_free(SF_STEAL(vm->qmp));
-    guest_host_free(SF_STEAL(vm->guest));
+    vm_lines_end(vm);
     if (vm->process != NULL)
         vm_orphan_forget(vm);
     run_free(SF_STEAL(vm->process));
-    dispatch_free(SF_STEAL(vm->dispatch));
+    vm_lines_forget(vm);
     vm_files_done(vm);
+    vm_drives_done(vm);
     vm->n_listeners = 0;
     vm->guest_frozen = vm->stopped = vm->saved = false;
 }

@@ -102,11 +102,11 @@ static bool give_ram_to_qemu(struct vm *vm, struct sf_error **err)
 static bool import_conversation(struct vm *vm, struct sf_error **err)
 {
     const char *newer = memory_conversation(vm->memory);
-    struct guest_floors floors SF_CLEANUP(guest_floors_done) = {0};
+    struct vm_floors floors SF_CLEANUP(vm_floors_done) = {0};
 
     if (newer == NULL)
-        return guest_host_import(vm->guest, &vm->imported_floors, err);
-    return vm_floors_from_text(&floors, newer, err) && guest_host_import(vm->guest, &floors, err);
+        return vm_lines_import(vm, &vm->imported_floors, err);
+    return vm_floors_from_text(&floors, newer, err) && vm_lines_import(vm, &floors, err);
 }
 
 bool vm_prepare(struct sf_controller *c, struct sf_error **err)
@@ -135,7 +135,7 @@ static bool run(struct vm *vm, struct sf_error **err)
     if (!memory_advance(vm->memory, vm_id(vm), err))
         return false;
     vm->advanced = true;
-    if (!vm_process_connect_guest(vm, err))
+    if (!vm_lines_connect(vm, err))
         return false;
     vm->ran = true; /* from here on it may have, even if QEMU says no */
     return qmp_execute(vm->qmp, "cont", NULL, NULL, err);
@@ -147,7 +147,8 @@ bool vm_resume(struct sf_controller *c, struct sf_error **err)
 
     if (vm->state != VM_RUNNING || vm->qmp == NULL)
         return sf_fail(err, SF_UNAVAILABLE, "the VM of sandbox '%s' is lost", vm_id(vm));
-    return run(vm, err) && vm_guest_hello(vm, HELLO_TIMEOUT_MS, err) && vm_guest_thaw(vm, err);
+    return run(vm, err) && vm_guest_hello(vm, HELLO_TIMEOUT_MS, err) && vm_guest_thaw(vm, err) &&
+           vm_lines_open_later(vm, err);
 }
 
 /* ---- abandon ---- */
@@ -155,12 +156,12 @@ bool vm_resume(struct sf_controller *c, struct sf_error **err)
 /* The guest has run here: what the snapshot stands for is the guest as it is now. */
 static bool save_again(struct vm *vm, struct sf_error **err)
 {
-    struct guest_floors floors SF_CLEANUP(guest_floors_done) = {0};
+    struct vm_floors floors SF_CLEANUP(vm_floors_done) = {0};
     SF_CLEANUP(sf_error_freep) struct sf_error *mute = NULL;
 
     if (!vm_guest_freeze(vm, ABANDON_TIMEOUT_MS, &mute))
         sf_info("sandbox '%s': its agent does not freeze: %s", vm_id(vm), sf_error_message(mute));
-    if (!vm_halt(vm, ABANDON_TIMEOUT_MS, err) || !guest_host_export(vm->guest, &floors, err))
+    if (!vm_halt(vm, ABANDON_TIMEOUT_MS, err) || !vm_lines_export(vm, &floors, err))
         return false;
     SF_CLEANUP(sf_freep) char *conversation = vm_floors_to_text(&floors, err);
     SF_CLEANUP(sf_freep) char *files = vm_files_to_text(vm, err);
@@ -194,7 +195,7 @@ void vm_abandon(struct sf_controller *c)
         give_memory_back(vm);
     vm_process_end(vm);
     memory_free(SF_STEAL(vm->memory));
-    guest_floors_done(&vm->imported_floors);
+    vm_floors_done(&vm->imported_floors);
     vm_options_done(&vm->options);
     vm->advanced = vm->ran = false;
     vm->state = VM_NOT_CREATED;

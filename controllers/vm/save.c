@@ -28,7 +28,11 @@ static bool add_blockers(struct vm *vm, struct sf_reasons *why, struct sf_error 
     if (!qmp_execute(vm->qmp, "query-migrate", NULL, &answer, err))
         return false;
     json_array_foreach(json_object_get(answer, "blocked-reasons"), i, reason)
-        sf_reasons_add(why, "QEMU cannot move the VM: %.500s", json_string_value(reason));
+    {
+        const char *words = json_string_value(reason);
+        if (words != NULL && !vm_drives_explain(vm, words))
+            sf_reasons_add(why, "QEMU cannot move the VM: %.500s", words);
+    }
     return true;
 }
 
@@ -67,7 +71,7 @@ bool vm_quiesce(struct sf_controller *c, struct sf_error **err)
         return false;
     if (!vm_guest_freeze(vm, FREEZE_TIMEOUT_MS, err))
         return false;
-    dispatch_run(vm->dispatch); /* all that the guest said before it came to rest */
+    dispatch_run(vm->agent.dispatch); /* all that the guest said before it came to rest */
     return true;
 }
 
@@ -92,15 +96,18 @@ bool vm_halt(struct vm *vm, uint32_t limit_ms, struct sf_error **err)
 {
     bool any = true;
 
-    if (!qmp_execute(vm->qmp, "stop", NULL, NULL, err) ||
-        !guest_host_drain(vm->guest, limit_ms, NULL, err))
+    if (!qmp_execute(vm->qmp, "stop", NULL, NULL, err) || !vm_lines_drain(vm, limit_ms, &any, err))
         return false;
+    any = true;
     for (int rounds = 0; any && rounds < ROUNDS_MAX; rounds++)
-        if (!go_round(vm, err) || !guest_host_drain(vm->guest, limit_ms, &any, err))
+        if (!go_round(vm, err) || !vm_lines_drain(vm, limit_ms, &any, err))
             return false;
-    return !any || sf_fail(err, SF_UNAVAILABLE,
-                           "QEMU gives out more and more of what the guest of sandbox '%s' said",
-                           vm_id(vm));
+    if (any)
+        return sf_fail(err, SF_UNAVAILABLE,
+                       "QEMU gives out more and more of what the guest of sandbox '%s' said",
+                       vm_id(vm));
+    vm_lines_rest(vm);
+    return vm_drives_put_aside(vm, err);
 }
 
 bool vm_stop(struct sf_controller *c, struct sf_error **err)
@@ -110,7 +117,7 @@ bool vm_stop(struct sf_controller *c, struct sf_error **err)
     vm->stopped = true;
     if (!vm_halt(vm, DRAIN_LIMIT_MS, err))
         return false;
-    dispatch_run(vm->dispatch);
+    dispatch_run(vm->agent.dispatch);
     if (!vm_write_state(vm, NULL, err))
         return false;
     vm->saved = true;
@@ -156,10 +163,11 @@ static bool take_memory_back(struct vm *vm, struct sf_error **err)
 static bool run_on(struct vm *vm, struct sf_error **err)
 {
     if (vm->stopped) {
-        if (!take_memory_back(vm, err) || !qmp_execute(vm->qmp, "cont", NULL, NULL, err))
+        if (!take_memory_back(vm, err) || !vm_drives_put_back(vm, err) ||
+            !qmp_execute(vm->qmp, "cont", NULL, NULL, err))
             return false;
         vm->stopped = false;
-        guest_host_go_on(vm->guest);
+        vm_lines_go_on(vm);
     }
     return !vm->guest_frozen || vm_guest_thaw(vm, err);
 }

@@ -29,6 +29,8 @@ static inline void options_free(Options *o)
 }
 SF_DEFINE_CLEANUP(Options, options_free)
 
+#define NO_FLOORS ((Sandferry__V1__AgentFloors)SANDFERRY__V1__AGENT_FLOORS__INIT)
+
 /* ---- options ---- */
 
 void vm_options_done(struct vm_options *o)
@@ -115,23 +117,36 @@ static Sandferry__V1__MemoryReference memory_to_wire(const struct memory *m)
     return wire;
 }
 
-/* *ret's list is on the heap; its bytes are the floors'. */
+/* On the heap; its bytes are the floors'. NULL: no memory. */
+static ProtobufCBinaryData *list_to_wire(const struct sf_bytes *list, size_t n)
+{
+    ProtobufCBinaryData *wire = calloc(n + 1, sizeof(*wire));
+
+    for (size_t i = 0; wire != NULL && i < n; i++)
+        wire[i] = (ProtobufCBinaryData){.data = list[i].data, .len = list[i].size};
+    return wire;
+}
+
+/* *ret: initialised; for wire_floors_done(), also on failure. */
 static bool floors_to_wire(Sandferry__V1__AgentFloors *ret, const struct vm *vm,
                            const struct guest_floors *f, struct sf_error **err)
 {
-    *ret = (Sandferry__V1__AgentFloors)SANDFERRY__V1__AGENT_FLOORS__INIT;
     ret->protocol_version = vm->agent_protocol;
     ret->next_call_id = f->next_call_id;
     ret->last_sent = f->last_sent;
     ret->last_received = f->last_received;
     ret->n_unacknowledged = f->n_unacknowledged;
-    ret->unacknowledged = calloc(f->n_unacknowledged + 1, sizeof(*ret->unacknowledged));
-    if (ret->unacknowledged == NULL)
-        return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    for (size_t i = 0; i < f->n_unacknowledged; i++)
-        ret->unacknowledged[i] = (ProtobufCBinaryData){.data = f->unacknowledged[i].data,
-                                                       .len = f->unacknowledged[i].size};
-    return true;
+    ret->unacknowledged = list_to_wire(f->unacknowledged, f->n_unacknowledged);
+    ret->n_undelivered = f->n_undelivered;
+    ret->undelivered = list_to_wire(f->undelivered, f->n_undelivered);
+    return (ret->unacknowledged != NULL && ret->undelivered != NULL) ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
+}
+
+static void wire_floors_done(Sandferry__V1__AgentFloors *f)
+{
+    free(f->unacknowledged);
+    free(f->undelivered);
 }
 
 static bool pack(const Section *wire, struct sf_bytes *ret, struct sf_error **err)
@@ -146,7 +161,7 @@ static bool pack(const Section *wire, struct sf_bytes *ret, struct sf_error **er
     return true;
 }
 
-static bool pack_all(struct vm *vm, const struct guest_floors *f, struct sf_bytes *ret,
+static bool pack_all(struct vm *vm, const struct vm_floors *f, struct sf_bytes *ret,
                      struct sf_error **err)
 {
     Section wire = SANDFERRY__V1__VM_SECTION__INIT;
@@ -154,29 +169,31 @@ static bool pack_all(struct vm *vm, const struct guest_floors *f, struct sf_byte
     Sandferry__V1__VmCompatibility compatibility = compatibility_to_wire(vm);
     Sandferry__V1__MemoryReference memory =
         memory_to_wire(vm->kept != NULL ? vm->kept : vm->memory);
-    Sandferry__V1__AgentFloors floors;
+    Sandferry__V1__AgentFloors agent SF_CLEANUP(wire_floors_done) = NO_FLOORS;
+    Sandferry__V1__AgentFloors shares SF_CLEANUP(wire_floors_done) = NO_FLOORS;
     SF_CLEANUP(sf_freep) char *document = document_to_json(&vm->document);
 
     if (document == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    bool ok = floors_to_wire(&floors, vm, f, err);
+    if (!floors_to_wire(&agent, vm, &f->agent, err) ||
+        !floors_to_wire(&shares, vm, &f->shares, err))
+        return false;
     wire.schema_version = VM_SECTION_VERSION;
     wire.stage = (Sandferry__V1__VmStage)vm->state;
     wire.options = &options;
     wire.machine_document = document;
     wire.compatibility = &compatibility;
     wire.memory = &memory;
-    wire.agent = &floors;
-    ok = ok && pack(&wire, ret, err);
-    free(floors.unacknowledged);
-    return ok;
+    wire.agent = &agent;
+    wire.shares = f->shares.next_call_id != 0 ? &shares : NULL;
+    return pack(&wire, ret, err);
 }
 
 bool vm_to_section(struct vm *vm, struct sf_bytes *ret, struct sf_error **err)
 {
-    struct guest_floors floors SF_CLEANUP(guest_floors_done) = {0};
+    struct vm_floors floors SF_CLEANUP(vm_floors_done) = {0};
 
-    return guest_host_export(vm->guest, &floors, err) && pack_all(vm, &floors, ret, err);
+    return vm_lines_export(vm, &floors, err) && pack_all(vm, &floors, ret, err);
 }
 
 /* ---- in ---- */
@@ -195,21 +212,29 @@ static bool memory_from_wire(struct memory_reference *ret,
     return true;
 }
 
-static bool floors_from_wire(struct guest_floors *ret, const Sandferry__V1__AgentFloors *wire,
-                             struct sf_error **err)
+/* Also on failure *ret has *ret_n elements to free. */
+static bool list_from_wire(struct sf_bytes **ret, size_t *ret_n, const ProtobufCBinaryData *wire,
+                           size_t n)
+{
+    *ret = calloc(n + 1, sizeof(**ret));
+    for (*ret_n = 0; *ret != NULL && *ret_n < n; ++*ret_n)
+        if (!sf_bytes_copy(&(*ret)[*ret_n], wire[*ret_n].data, wire[*ret_n].len))
+            return false;
+    return *ret != NULL;
+}
+
+static bool floors_from_wire(struct guest_floors *ret, const char *name,
+                             const Sandferry__V1__AgentFloors *wire, struct sf_error **err)
 {
     if (wire == NULL || wire->next_call_id == 0)
-        return sf_fail(err, SF_INVALID_ARGUMENT, "agent: its numbers are missing");
+        return sf_fail(err, SF_INVALID_ARGUMENT, "%s: its numbers are missing", name);
     struct guest_floors f = {.next_call_id = wire->next_call_id,
                              .last_sent = wire->last_sent,
                              .last_received = wire->last_received};
-    f.unacknowledged = calloc(wire->n_unacknowledged + 1, sizeof(*f.unacknowledged));
-    bool ok = f.unacknowledged != NULL;
-    for (size_t i = 0; ok && i < wire->n_unacknowledged; i++) {
-        const ProtobufCBinaryData *b = &wire->unacknowledged[i];
-        ok = sf_bytes_copy(&f.unacknowledged[i], b->data, b->len);
-        f.n_unacknowledged += ok;
-    }
+    bool ok =
+        list_from_wire(&f.unacknowledged, &f.n_unacknowledged, wire->unacknowledged,
+                       wire->n_unacknowledged) &&
+        list_from_wire(&f.undelivered, &f.n_undelivered, wire->undelivered, wire->n_undelivered);
     guest_floors_done(ret);
     *ret = f;
     return ok || sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
@@ -234,6 +259,17 @@ static bool compatibility_from_wire(struct vm *vm, const Sandferry__V1__VmCompat
     return true;
 }
 
+/* A line that the machine has, and no other, has numbers. */
+static bool lines_from_wire(struct vm *vm, const Section *wire, struct sf_error **err)
+{
+    if (!floors_from_wire(&vm->imported_floors.agent, "agent", wire->agent, err))
+        return false;
+    if (document_has_shares_line(&vm->document))
+        return floors_from_wire(&vm->imported_floors.shares, "shares", wire->shares, err);
+    return wire->shares == NULL ||
+           sf_fail(err, SF_INVALID_ARGUMENT, "shares: the machine document has no line for them");
+}
+
 static bool take_section(struct vm *vm, const Section *wire, struct sf_error **err)
 {
     if (wire->stage != SANDFERRY__V1__VM_STAGE__VM_STAGE_RUNNING)
@@ -245,7 +281,7 @@ static bool take_section(struct vm *vm, const Section *wire, struct sf_error **e
         !document_from_json(&vm->document, wire->machine_document, err) ||
         !compatibility_from_wire(vm, wire->compatibility, err) ||
         !memory_from_wire(&vm->imported_memory, wire->memory, err) ||
-        !floors_from_wire(&vm->imported_floors, wire->agent, err))
+        !lines_from_wire(vm, wire, err))
         return false;
     if (vm->imported_memory.size_bytes != vm->document.memory_bytes)
         return sf_fail(err, SF_INVALID_ARGUMENT,

@@ -85,8 +85,11 @@ static bool make_document(struct vm *vm, struct sf_error **err)
 
 static bool boot(struct vm *vm, struct sf_error **err)
 {
-    return vm_process_start(vm, false, err) && vm_move(vm, VM_STARTED, err) &&
-           vm_process_connect_guest(vm, err) && qmp_execute(vm->qmp, "cont", NULL, NULL, err) &&
+    if (!vm_process_start(vm, false, err))
+        return false;
+    vm_lines_open(vm);
+    return vm_move(vm, VM_STARTED, err) && vm_lines_connect(vm, err) &&
+           qmp_execute(vm->qmp, "cont", NULL, NULL, err) &&
            vm_guest_hello(vm, BOOT_TIMEOUT_MS, err) && vm_move(vm, VM_ANSWERED, err);
 }
 
@@ -122,7 +125,7 @@ static void destroy(struct sf_controller *c)
 {
     struct vm *vm = vm_of(c);
 
-    if (vm->state == VM_RUNNING && vm->guest != NULL && !vm->stopped && !vm->guest_frozen)
+    if (vm->state == VM_RUNNING && vm->agent.host != NULL && !vm->stopped && !vm->guest_frozen)
         vm_guest_shutdown(vm);
     if (vm->state == VM_NOT_CREATED)
         vm_orphan_end(vm);
@@ -132,7 +135,11 @@ static void destroy(struct sf_controller *c)
 static bool init(struct sf_controller *c, struct sf_error **err)
 {
     (void)err;
-    vm_of(c)->next_fd_set = 1;
+    struct vm *vm = vm_of(c);
+
+    vm->next_fd_set = 1;
+    pthread_mutex_init(&vm->shares_lock, NULL);
+    pthread_mutex_init(&vm->sending, NULL);
     return true;
 }
 
@@ -143,8 +150,10 @@ static void fini(struct sf_controller *c)
     vm_process_end(vm);
     memory_free(vm->memory);
     memory_free(vm->kept);
-    guest_floors_done(&vm->imported_floors);
+    vm_floors_done(&vm->imported_floors);
     vm_options_done(&vm->options);
+    pthread_mutex_destroy(&vm->shares_lock);
+    pthread_mutex_destroy(&vm->sending);
 }
 
 static bool import(struct sf_controller *c, const struct sf_bytes *section, uint32_t version,
@@ -157,6 +166,7 @@ static bool import(struct sf_controller *c, const struct sf_bytes *section, uint
 static const struct sf_offer offers[] = {
     {.name = SF_MACHINE_OFFER, .ops = &vm_machine_offer},
     {.name = SF_GUEST_OFFER, .ops = &vm_guest_offer},
+    {.name = SF_SHARE_LINE_OFFER, .ops = &vm_share_line_offer},
     {0},
 };
 

@@ -1,6 +1,7 @@
 #ifndef VM_VM_H
 #define VM_VM_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,9 +38,34 @@ struct vm_file {
     int fd; /* ours, too */
 };
 
+/* A disk that is closed while the state is written; see drives.c. */
+struct vm_drive {
+    char *device, *node; /* owned: of QEMU */
+    json_t *blockdev;    /* owned: what opened it */
+    bool aside;
+};
+
 struct vm_listener {
     struct sf_controller *controller; /* borrowed until unlisten */
     sf_guest_event_fn fn;
+};
+
+/* A conversation with the guest; see line.c. Of the shares' line, which a machine need not have,
+ * host may be used on any thread: there it is under sending. */
+struct vm_line {
+    struct dispatch *dispatch;
+    struct guest_host *host;
+};
+
+/* Where the conversations stood. Without the shares' line its numbers are 0. */
+struct vm_floors {
+    struct guest_floors agent, shares;
+};
+
+/* Under the lock of the shares' line, which is held while the listener runs. */
+struct vm_share_listener {
+    struct sf_controller *controller; /* borrowed; NULL: nobody listens */
+    sf_share_line_fn fn;
 };
 
 struct vm {
@@ -52,20 +78,26 @@ struct vm {
     char qemu_version[32]; /* of the QEMU that runs it, or ran it */
     uint32_t agent_protocol;
     struct memory_reference imported_memory; /* where a snapshot says that the memory is */
-    struct guest_floors imported_floors;     /* and where the conversation stood */
+    struct vm_floors imported_floors;        /* and where the conversations stood */
 
     /* What runs; NULL: not there. Ended in the order of process.c. */
     struct memory *memory;
     struct memory *kept; /* a copy for a snapshot */
-    struct dispatch *dispatch;
-    struct guest_host *guest;
+    struct vm_line agent, shares;
     struct run *process;
     struct qmp *qmp;
     uint32_t next_fd_set;
     struct vm_file *files; /* owned */
     size_t n_files;
+    struct vm_drive *drives; /* owned */
+    size_t n_drives;
     struct vm_listener listeners[VM_LISTENERS_MAX];
     size_t n_listeners;
+    struct vm_share_listener share_listener;
+
+    /* The sandbox's lock is taken before them, never after. */
+    pthread_mutex_t shares_lock; /* what comes on the shares' line is handed on under it */
+    pthread_mutex_t sending;     /* guards shares.host for those without the sandbox's lock */
 
     /* How far a save has come; thaw takes it back. */
     bool guest_frozen; /* the agent may have been frozen */
@@ -97,25 +129,55 @@ bool vm_move(struct vm *vm, enum vm_event on, struct sf_error **err);
 /* It is lost: tells the sandbox, with QEMU's last words. A repeat does nothing. */
 void vm_lose(struct vm *vm, const char *why);
 
+/* The same from a thread that has not the sandbox's lock. */
+void vm_lose_later(struct vm *vm, const char *why);
+
 /* ---- section.c ---- */
 void vm_options_done(struct vm_options *o);
 bool vm_options_unpack(struct vm_options *ret, const struct sf_bytes *packed,
                        struct sf_error **err);
 bool vm_to_section(struct vm *vm, struct sf_bytes *ret, struct sf_error **err);
 bool vm_from_section(struct vm *vm, const struct sf_bytes *section, struct sf_error **err);
-/* Numbers and open messages of a conversation, as JSON text for a lease, and back. */
-char *vm_floors_to_text(const struct guest_floors *f, struct sf_error **err);
-bool vm_floors_from_text(struct guest_floors *ret, const char *text, struct sf_error **err);
+/* Numbers and open messages of the conversations, as JSON text for a lease, and back. */
+char *vm_floors_to_text(const struct vm_floors *f, struct sf_error **err);
+bool vm_floors_from_text(struct vm_floors *ret, const char *text, struct sf_error **err);
 
 /* ---- process.c: what runs ---- */
 /* Starts QEMU and connects to it; nothing runs in it yet. A failure leaves nothing. */
 bool vm_process_start(struct vm *vm, bool incoming, struct sf_error **err);
-/* Connects to the agent's port. */
-bool vm_process_connect_guest(struct vm *vm, struct sf_error **err);
 /* Ends QEMU and all that talks to it. The memory stays open. */
 void vm_process_end(struct vm *vm);
 /* Puts QEMU's and the guest's last words behind an error of something that should have worked. */
 bool vm_process_explain(struct vm *vm, struct sf_error **err);
+
+/* ---- line.c: the conversations with the guest ---- */
+/* Both, of which nothing is connected. The shares' line says nothing until vm_lines_open(). */
+bool vm_lines_make(struct vm *vm, struct sf_error **err);
+bool vm_lines_connect(struct vm *vm, struct sf_error **err); /* before the processors run */
+/* From now on the shares' line says what it has to say. */
+void vm_lines_open(struct vm *vm);
+/* The same, once the sandbox's lock is free: what holds it now has come to its good end then. */
+bool vm_lines_open_later(struct vm *vm, struct sf_error **err);
+void vm_lines_fail(struct vm *vm, const char *why); /* any thread; before vm_lines_end() */
+/* Ends what comes from them; QEMU may go on. Then, when QEMU has ended, what is queued. */
+void vm_lines_end(struct vm *vm);
+void vm_lines_forget(struct vm *vm);
+
+/* Reads all that the VM has given out; *@ret_any: there was something. */
+bool vm_lines_drain(struct vm *vm, uint32_t limit_ms, bool *ret_any, struct sf_error **err);
+/* After the last drain: hands on what the shares' line has to say, and nothing after that. */
+void vm_lines_rest(struct vm *vm);
+void vm_lines_go_on(struct vm *vm);
+
+void vm_floors_done(struct vm_floors *f);
+bool vm_lines_import(struct vm *vm, const struct vm_floors *floors, struct sf_error **err);
+bool vm_lines_export(struct vm *vm, struct vm_floors *ret, struct sf_error **err);
+
+/* See offers.h. */
+bool vm_shares_listen(struct sf_controller *owner, struct sf_controller *listener,
+                      sf_share_line_fn fn, struct sf_error **err);
+bool vm_shares_send(struct sf_controller *owner, uint64_t share, const void *data, size_t size,
+                    bool closed, struct sf_error **err);
 
 /* ---- orphan.c: what a killed daemon leaves ---- */
 bool vm_orphan_record(const struct vm *vm, struct sf_error **err);
@@ -161,8 +223,19 @@ char *vm_files_to_text(const struct vm *vm, struct sf_error **err);
 bool vm_file_saved(struct sf_controller *owner, uint64_t device, uint64_t inode,
                    int64_t *ret_modified_ns);
 
+/* ---- drives.c: disks with which QEMU gives no state out ---- */
+bool vm_drive_keep(struct sf_controller *owner, const char *device_id, const char *blockdev_json,
+                   struct sf_error **err);
+void vm_drives_done(struct vm *vm);
+/* Whether what QEMU has against a move is one of them. */
+bool vm_drives_explain(const struct vm *vm, const char *blocker);
+/* While the processors stand still, what QEMU holds being flushed. A repeat does nothing. */
+bool vm_drives_put_aside(struct vm *vm, struct sf_error **err);
+bool vm_drives_put_back(struct vm *vm, struct sf_error **err);
+
 /* ---- offers.c ---- */
 extern const struct sf_machine_offer vm_machine_offer;
 extern const struct sf_guest_offer vm_guest_offer;
+extern const struct sf_share_line_offer vm_share_line_offer;
 
 #endif

@@ -79,6 +79,16 @@ void device_move(struct device *d, enum device_event on)
     (void)moved;
 }
 
+bool device_node_valid(const char *node)
+{
+    static const char good[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/";
+    size_t size = strlen(node);
+
+    return size > 5 && size < VPCI_NODE_SIZE && strncmp(node, "/dev/", 5) == 0 &&
+           strspn(node, good) == size && strstr(node, "..") == NULL && strstr(node, "//") == NULL;
+}
+
 const char *device_name(const struct device *d, char ret[64])
 {
     const char *what = device_is_of_host(d) ? d->config.host_address : d->config.model;

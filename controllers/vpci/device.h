@@ -72,6 +72,12 @@ struct device_found {
     unsigned n_nodes;
 };
 
+/* What the guest calls it: that stays, whatever happens to the device meanwhile. */
+struct device_names {
+    char nodes[VPCI_NODES_MAX][VPCI_NODE_SIZE]; /* sorted */
+    unsigned n;
+};
+
 struct device {
     char id[SF_GUID_SIZE];
     struct device_config config;
@@ -82,6 +88,7 @@ struct device {
     unsigned away;  /* enum device_away; only of one that is ready */
     bool leftover;  /* QEMU may still hold what a plug began that has failed */
     struct device_found found;
+    struct device_names names;        /* of one that is ready */
     char function[VPCI_ADDRESS_SIZE]; /* the host's, virtual_function resolved; "": not looked at */
     char saved_address[VPCI_ADDRESS_SIZE]; /* as it was imported, whatever patches say since */
     unsigned saved_virtual_function;
@@ -93,6 +100,9 @@ bool device_is_of_host(const struct device *d);
 bool device_is_in_vm(const struct device *d); /* by its state */
 /* A state that a move has been proven to be allowed from. */
 void device_move(struct device *d, enum device_event on);
+
+bool device_node_valid(
+    const char *node); /* "/dev/nvme0": as it may be, from a guest or a section */
 
 /* "nvme in port2", "0000:3b:00.0/2": for messages. */
 const char *device_name(const struct device *d, char ret[64]);

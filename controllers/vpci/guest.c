@@ -36,28 +36,22 @@ static bool ask(struct vpci *v, const struct device *d, Sandferry__V1__AgentRequ
     return sf_fail_in(err, "%s", text.data != NULL ? text.data : d->id);
 }
 
-/* A name of letters, digits and a few more: what a driver, or a node beneath /dev, may be. */
-static bool is_plain(const char *text, size_t room)
+static bool is_driver(const char *text)
 {
-    static const char good[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/";
-    size_t size = strlen(text);
+    static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-    return size < room && strspn(text, good) == size && strstr(text, "..") == NULL &&
-           strstr(text, "//") == NULL;
+    return strlen(text) < VPCI_DRIVER_SIZE && strspn(text, good) == strlen(text);
 }
 
 /* The guest is not believed: what it says ends in specs of containers. */
 static bool take_found(struct device_found *ret, const found_t *said)
 {
-    bool good = host_address_valid(said->pci_address) && is_plain(said->driver, VPCI_DRIVER_SIZE) &&
-                strchr(said->driver, '/') == NULL && said->n_nodes <= VPCI_NODES_MAX &&
-                said->n_numbers == said->n_nodes;
+    bool good = host_address_valid(said->pci_address) && is_driver(said->driver) &&
+                said->n_nodes <= VPCI_NODES_MAX && said->n_numbers == said->n_nodes;
 
     *ret = (struct device_found){0};
     for (size_t i = 0; good && i < said->n_nodes; i++)
-        good = strncmp(said->nodes[i], "/dev/", 5) == 0 && said->nodes[i][5] != '\0' &&
-               is_plain(said->nodes[i], VPCI_NODE_SIZE) &&
+        good = device_node_valid(said->nodes[i]) &&
                (i == 0 || strcmp(said->nodes[i - 1], said->nodes[i]) < 0);
     if (!good)
         return false;

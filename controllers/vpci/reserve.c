@@ -227,6 +227,7 @@ static bool ensure_found(struct vpci *v, struct device *d, struct sf_error **err
     if (!guest_add(v, d, err))
         return false;
     d->away = DEVICE_HERE;
+    vpci_keep_names(v, d);
     return true;
 }
 
@@ -244,6 +245,7 @@ bool vpci_map(struct vpci *v, const char *id, const struct device_found **ret,
         device_move(d, ok ? DEVICE_GUEST_DONE : DEVICE_GUEST_FAILED);
         if (!ok)
             return false;
+        vpci_keep_names(v, d);
     }
     if (!check_shared(v, d, err) || !ensure_found(v, d, err))
         return false;
@@ -277,6 +279,7 @@ static bool take_out(struct vpci *v, struct device *d, struct sf_error **err)
         return false;
     bool ok = unplug_device(v, d, err);
     device_move(d, ok ? DEVICE_UNPLUG_DONE : DEVICE_UNPLUG_FAILED);
+    d->away = DEVICE_HERE; /* from now on its state says it */
     return ok;
 }
 

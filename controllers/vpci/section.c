@@ -64,6 +64,11 @@ static device_t *device_to_wire(const struct device *d, bool *ok)
     *ok = *ok && (wire->properties != NULL || n == 0);
     for (; *ok && wire->n_properties < n; wire->n_properties++)
         wire->properties[wire->n_properties] = copy(d->config.properties[wire->n_properties], ok);
+    n = d->state == DEVICE_READY ? d->names.n : 0;
+    wire->nodes = n > 0 ? calloc(n, sizeof(char *)) : NULL;
+    *ok = *ok && (wire->nodes != NULL || n == 0);
+    for (; *ok && wire->n_nodes < n; wire->n_nodes++)
+        wire->nodes[wire->n_nodes] = copy(d->names.nodes[wire->n_nodes], ok);
     return wire;
 }
 
@@ -176,13 +181,28 @@ static bool check_device(const struct vpci *v, const device_t *wire,
     return true;
 }
 
+static bool names_from_wire(struct device_names *ret, const device_t *wire, struct sf_error **err)
+{
+    bool good = wire->n_nodes <= VPCI_NODES_MAX &&
+                (wire->n_nodes == 0 || (unsigned)wire->stage == DEVICE_READY);
+
+    for (size_t i = 0; good && i < wire->n_nodes; i++) {
+        good = device_node_valid(wire->nodes[i]) &&
+               (i == 0 || strcmp(wire->nodes[i - 1], wire->nodes[i]) < 0);
+        snprintf(ret->nodes[i], VPCI_NODE_SIZE, "%s", good ? wire->nodes[i] : "");
+    }
+    ret->n = good ? (unsigned)wire->n_nodes : 0;
+    return good || sf_fail(err, SF_INVALID_ARGUMENT, "nodes: no names of device nodes, sorted");
+}
+
 static bool device_from_wire(struct vpci *v, const device_t *wire, struct sf_error **err)
 {
+    struct device_names names;
     struct device_config config;
     int port;
 
     if (!config_from_wire(&config, wire, err) || !check_device(v, wire, &config, err) ||
-        !port_from_wire(v, wire, &port, err))
+        !port_from_wire(v, wire, &port, err) || !names_from_wire(&names, wire, err))
         return false;
     struct device *d = device_new(wire->id, &config);
     if (d == NULL)
@@ -194,6 +214,7 @@ static bool device_from_wire(struct vpci *v, const device_t *wire, struct sf_err
     d->state = (unsigned)wire->stage;
     d->refs = wire->refs;
     d->port = port;
+    d->names = names;
     d->travels = wire->travels;
     if (d->state == DEVICE_READY && !d->travels)
         d->away = DEVICE_OUT;

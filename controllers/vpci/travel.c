@@ -85,8 +85,8 @@ static bool bring_back(struct vpci *v, struct device *d, struct sf_error **err)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *there = NULL;
 
-    /* QEMU was asked and has not said that it is gone: it is asked once more. */
-    if (d->away == DEVICE_ASKED && unplug_device(v, d, &there))
+    /* QEMU has not said that it is gone: it is asked once more. */
+    if ((d->away == DEVICE_ASKED || d->leftover) && unplug_device(v, d, &there))
         d->away = DEVICE_OUT;
     if (d->away == DEVICE_OUT && !plug_device(v, d, err))
         return false;
@@ -94,6 +94,7 @@ static bool bring_back(struct vpci *v, struct device *d, struct sf_error **err)
     if (!guest_add(v, d, err))
         return false;
     d->away = DEVICE_HERE;
+    vpci_keep_names(v, d);
     return true;
 }
 
@@ -110,16 +111,25 @@ static void lose(struct vpci *v, struct device *d, const struct sf_error *err)
         d->port = VPCI_NO_PORT;
 }
 
+/* Nobody can repeat a thaw, so it tries twice. */
+static void thaw_device(struct vpci *v, struct device *d)
+{
+    SF_CLEANUP(sf_error_freep) struct sf_error *first = NULL, *err = NULL;
+
+    if (!bring_back(v, d, &first) && !bring_back(v, d, &err))
+        lose(v, d, err);
+}
+
 void vpci_thaw(struct sf_controller *c)
 {
     struct vpci *v = vpci_of(c);
+    struct fillers fillers = {0};
 
-    for (size_t i = 0; i < v->n_devices; i++) {
-        SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
-        struct device *d = v->devices[i];
-        if (stays_behind(d) && d->away != DEVICE_HERE && !bring_back(v, d, &err))
-            lose(v, d, err);
+    for (struct device *d; (d = vpci_next_back(v)) != NULL;) {
+        vpci_fill_up_to(v, &fillers, d);
+        thaw_device(v, d);
     }
+    vpci_remove_fillers(v, &fillers);
 }
 
 /* ---- Destination ---- */
@@ -145,26 +155,39 @@ bool vpci_prepare(struct sf_controller *c, struct sf_error **err)
     return true;
 }
 
-bool vpci_resume(struct sf_controller *c, struct sf_error **err)
+static bool bring_all(struct vpci *v, struct fillers *fillers, struct sf_error **err)
 {
-    struct vpci *v = vpci_of(c);
-
     for (size_t i = 0; i < v->n_devices; i++) {
         struct device *d = v->devices[i];
-        if (d->state == DEVICE_READY && !bring_back(v, d, err))
+        if (d->state == DEVICE_READY && d->travels && !bring_back(v, d, err))
+            return false;
+    }
+    for (struct device *d; (d = vpci_next_back(v)) != NULL;) {
+        vpci_fill_up_to(v, fillers, d);
+        if (!bring_back(v, d, err))
             return false;
     }
     return true;
+}
+
+bool vpci_resume(struct sf_controller *c, struct sf_error **err)
+{
+    struct vpci *v = vpci_of(c);
+    struct fillers fillers = {0};
+    bool ok = bring_all(v, &fillers, err);
+
+    vpci_remove_fillers(v, &fillers);
+    return ok;
 }
 
 /* The guest has run with it, and its state is written again: that must not have what the snapshot
  * does not have. */
 static void take_back(struct vpci *v, struct device *d)
 {
-    SF_CLEANUP(sf_error_freep) struct sf_error *deaf = NULL, *left = NULL;
+    SF_CLEANUP(sf_error_freep) struct sf_error *deaf = NULL, *first = NULL, *left = NULL;
 
     guest_remove(v, d, GUEST_FORCE, &deaf);
-    if (!unplug_device(v, d, &left))
+    if (!unplug_device(v, d, &first) && !unplug_device(v, d, &left))
         sf_warning("sandbox '%s': %s; the restore cannot be taken back as it should, continuing",
                    sf_sandbox_id(v->base.sandbox), sf_error_message(left));
 }

@@ -96,6 +96,22 @@ bool vpci_resume(struct sf_controller *c, struct sf_error **err);
 void vpci_abandon(struct sf_controller *c);
 bool vpci_leaves(struct sf_controller *c);
 
+/* ---- names.c: /dev/nvme1 stays /dev/nvme1 ---- */
+
+/* Takes what was found for its names; whoever watches events is told if they were others before. */
+void vpci_keep_names(struct vpci *v, struct device *d);
+
+/* While devices are brought back: what stands where one is missing that the guest's driver has
+ * counted. */
+struct fillers {
+    struct device *list[VPCI_PORTS]; /* owned */
+    unsigned n;
+};
+/* The next that is to be brought back; NULL: all are. */
+struct device *vpci_next_back(const struct vpci *v);
+void vpci_fill_up_to(struct vpci *v, struct fillers *fillers, const struct device *d);
+void vpci_remove_fillers(struct vpci *v, struct fillers *fillers);
+
 /* ---- section.c ---- */
 
 bool vpci_to_section(const struct vpci *v, struct sf_bytes *ret, struct sf_error **err);

@@ -157,6 +157,7 @@ static const struct rule rules[] = {
     { "vpci.devices[].model",                               MAY(SF_WORD_MAX),             NULL       },
     { "vpci.devices[].guest_address",                       MAY(SF_WORD_MAX),             id         },
     { "vpci.devices[].properties[]",                        MUST(SF_WORD_MAX),            property   },
+    { "vpci.devices[].nodes[]",                             MUST(SF_WORD_MAX),            path       },
     { "vpci.reservations[].id",                             MUST(SF_ID_MAX),              guid       },
 
     { "plan9.shares[].name",                                MUST(SF_WORD_MAX),            decimal    },

@@ -102,6 +102,7 @@ const struct sf_list sf_lists[] = {
     { "scsi.reservations[]",              { "scsi.reservations[].id" } },
     { "vpci.devices[]",                   { "vpci.devices[].id" } },
     { "vpci.devices[].properties[]",      { NULL } },
+    { "vpci.devices[].nodes[]",           { NULL } },
     { "vpci.reservations[]",              { "vpci.reservations[].id" } },
     { "plan9.shares[]",                   { "plan9.shares[].name" } },
     { "plan9.shares[].allowed_names[]",   { NULL } },

@@ -26,6 +26,7 @@ static const struct {
                                                          "scsi.reservations[0].id",          "is no GUID"        },
     { "vpci.devices[0].virtual_function", "65536",       "vpci.devices[0].virtual_function", "0 to 65535"        },
     { "vpci.devices[1].properties[0]",    "serial",      "vpci.devices[1].properties[0]",    "no property"       },
+    { "vpci.devices[1].nodes[0]",         "nvme0",       "vpci.devices[1].nodes[0]",         "no absolute path"  },
     { "vpci.reservations[0].id",          "x",           "vpci.reservations[0].id",          "is no GUID"        },
     { "plan9.shares[0].msize",            "1048577",     "plan9.shares[0].msize",            "0 to 1048576"      },
     { "plan9.shares[0].fids[0].qid_type", "256",         "plan9.shares[0].fids[0].qid_type", "0 to 255"          },
@@ -299,9 +300,11 @@ static void find_lists(const ProtobufCMessageDescriptor *type, const char *path,
 
 START_TEST(every_list_has_an_order)
 {
-    unsigned n = 0;
+    unsigned n = 0, in_table = 0;
     find_lists(&sandferry__v1__sandbox_snapshot__descriptor, "", &n);
-    ck_assert_uint_ge(n, sf_n_lists);
+    for (size_t k = 0; k < sf_n_lists; k++)
+        in_table += sf_lists[k].parts[0] != NULL; /* else it is of texts */
+    ck_assert_uint_ge(n, in_table);
 }
 END_TEST
 

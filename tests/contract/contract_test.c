@@ -43,7 +43,6 @@ static void fit_to_this_build(void)
     golden->scsi->controllers = 4;
     for (size_t i = 0; i < golden->container->n_containers; i++) {
         Sandferry__V1__Container *one = golden->container->containers[i];
-        drop(one->plan9_reservation_ids, &one->n_plan9_reservation_ids);
         drop(one->vpci_reservation_ids, &one->n_vpci_reservation_ids);
     }
 }

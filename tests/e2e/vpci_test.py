@@ -91,6 +91,29 @@ def case_source_goes_on_with_its_devices(world):
     answers(world, world.a, itertools.count(), devices)
 
 
+def nodes_of(client):
+    listed = client.ListDevices(sandbox_id="s")
+    return {d.id: list(f.nodes) for d, f in zip(listed.devices, listed.found)}
+
+
+def case_names_are_kept(world):
+    """nvme0 is gone, and nvme2 is in a lower port than nvme1: they are what they were."""
+    world.a.create("s")
+    edu, zero, one = (world.a.AddDevice(sandbox_id="s", model=m) for m in ["edu", "nvme", "nvme"])
+    world.a.RemoveDevice(sandbox_id="s", reservation_id=edu.reservation_id)
+    two = world.a.AddDevice(sandbox_id="s", model="nvme")
+    world.a.RemoveDevice(sandbox_id="s", reservation_id=zero.reservation_id)
+    names = nodes_of(world.a)
+    assert names == {one.device.id: ["/dev/nvme1"], two.device.id: ["/dev/nvme2"]}, names
+    assert (one.device.guest_address, two.device.guest_address) == ("port2", "port0")
+    world.a.save("s", after="HOLD")
+    world.a.ResumeSandbox(sandbox_id="s")
+    assert nodes_of(world.a) == names, nodes_of(world.a)
+    world.b.restore(world.a.save("s").snapshot)
+    assert nodes_of(world.b) == names, nodes_of(world.b)
+    assert world.b.AddDevice(sandbox_id="s", model="nvme").nodes == ["/dev/nvme0"]
+
+
 def case_user_is_named(world):
     """A device that a container uses cannot be let go: before anything stops, who it is."""
     world.a.create("s")

@@ -113,6 +113,16 @@ class AgentTest(unittest.TestCase):
         self.assertEqual(self.peer.at.exits.pop(name), 137)
         self.peer.at.output.pop((name, 1), None)
 
+    # ---- shares ----
+
+    def test_a_machine_without_the_shares_line_says_so(self):
+        path = "/run/sandferry/mounts/plan9/1"
+        reply = self.ask(PRECONDITION, "mount_share", share=1, guest_path=path, msize=1 << 17)
+        self.assertIn("no line for shares", reply.message)
+        self.ask(INVALID, "mount_share", share=1, guest_path="/etc/1", msize=1 << 17)
+        self.ask(INVALID, "mount_share", share=1, guest_path=path, msize=1)
+        self.ask(OK, "unmount_share", share=1, guest_path=path)  # it is not there
+
     # ---- disks ----
 
     def test_only_a_blank_disk_is_formatted_and_only_if_asked(self):
@@ -129,7 +139,8 @@ class AgentTest(unittest.TestCase):
         self.ask(PRECONDITION, "mount_disk", **blank)
         self.ask(INVALID, "mount_disk", ensure_filesystem=True, read_only=True, **blank)
         self.ask(INVALID, "mount_disk", ensure_filesystem=True, options=["a,b"], **blank)
-        self.ask(UNIMPLEMENTED, "mount_disk", ensure_filesystem=True, filesystem="xfs", **blank)
+        self.ask(UNIMPLEMENTED, "mount_disk", ensure_filesystem=True, filesystem="btrfs", **blank)
+        self.ask(PRECONDITION, "mount_disk", ensure_filesystem=True, filesystem="xfs", **blank)  # too small
         self.ask(PRECONDITION, "mount_disk", **blank)  # none of those has formatted it
         self.ask(OK, "mount_disk", ensure_filesystem=True, options=["noatime"], **blank)
         self.ask(OK, "mount_disk", ensure_filesystem=True, **blank)  # a repeat
@@ -160,7 +171,7 @@ class AgentTest(unittest.TestCase):
             self.ask(INVALID, "mount_disk", controller=0, lun=0, guest_path=path)
             self.ask(INVALID, "unmount_disk", guest_path=path)
         self.ask(EXISTS, "mount_disk", controller=0, lun=1, guest_path=LAYER)
-        self.ask(UNIMPLEMENTED, "mount_disk", controller=0, lun=1, guest_path=LAYER, encrypted=True)
+        self.ask(INVALID, "mount_disk", controller=0, lun=1, guest_path=LAYER, encrypted=True, read_only=True)
 
     # ---- containers ----
 

@@ -287,12 +287,23 @@ static bool machine_no_writable_file_shares(struct sf_controller *owner)
     return forbids_writable_shares;
 }
 
+static bool machine_file_saved(struct sf_controller *owner, uint64_t device, uint64_t inode,
+                               int64_t *ret_modified_ns)
+{
+    (void)owner;
+    (void)device;
+    (void)inode;
+    (void)ret_modified_ns;
+    return false;
+}
+
 static const struct sf_machine_offer machine_offer = {
     .size = sizeof(machine_offer),
     .execute = machine_execute,
     .add_fd = machine_add_fd,
     .remove_fd = machine_remove_fd,
     .remove_device = machine_remove_device,
+    .file_saved = machine_file_saved,
     .no_writable_file_shares = machine_no_writable_file_shares,
 };
 

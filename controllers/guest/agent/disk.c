@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "guest/agent/crypt.h"
 #include "guest/agent/files.h"
 #include "guest/agent/kernel_log.h"
 #include "guest/agent/modules.h"
@@ -40,6 +41,16 @@ static bool read_signature(const MountDisk *r, const char *device, struct signat
     return true;
 }
 
+static const char *wanted_filesystem(const MountDisk *r)
+{
+    return r->filesystem[0] != '\0' ? r->filesystem : "ext4";
+}
+
+static bool can_make(const char *filesystem)
+{
+    return strcmp(filesystem, "ext4") == 0 || strcmp(filesystem, "xfs") == 0;
+}
+
 /* The file system that is on the device, or that may be made there. */
 static bool judge(const MountDisk *r, const struct signature *found, struct outcome *o)
 {
@@ -59,9 +70,9 @@ static bool judge(const MountDisk *r, const struct signature *found, struct outc
             o, SF_INVALID_ARGUMENT,
             "disk %u:%u is blank and read-only: ensure_filesystem needs a writable disk",
             r->controller, r->lun);
-    if (makes && r->filesystem[0] != '\0' && strcmp(r->filesystem, "ext4") != 0)
+    if (makes && !can_make(wanted_filesystem(r)))
         return outcome_fail(o, SF_UNIMPLEMENTED,
-                            "the guest can make ext4 only, not '%.64s', on disk %u:%u",
+                            "the guest can make ext4 and xfs, not '%.64s', on disk %u:%u",
                             r->filesystem, r->controller, r->lun);
     if (!makes && r->filesystem[0] != '\0' && strcmp(r->filesystem, found->name) != 0)
         return outcome_fail(o, SF_FAILED_PRECONDITION, "disk %u:%u has %s, not '%.64s'",
@@ -73,19 +84,60 @@ static bool make_filesystem(const MountDisk *r, const char *device, struct outco
 {
     char words[512];
     /* What is not written now the kernel writes later, while the disk is in use. */
-    char *argv[] = {(char *)"/usr/bin/mkfs.ext4",
+    char *ext4[] = {(char *)"/usr/bin/mkfs.ext4",
                     (char *)"-q",
                     (char *)"-F",
                     (char *)"-E",
                     (char *)"lazy_itable_init=1,lazy_journal_init=1",
-                    (char *)device,
+                    (char *)(uintptr_t)device,
                     NULL};
+    char *xfs[] = {(char *)"/usr/bin/mkfs.xfs", (char *)"-q", (char *)"-f",
+                   (char *)(uintptr_t)device, NULL};
+    const char *wanted = wanted_filesystem(r);
 
-    modules_load("ext4");
-    if (!program_run(argv, NULL, words, sizeof(words)))
-        return outcome_fail(o, SF_UNAVAILABLE, "mkfs.ext4 on disk %u:%u: %s", r->controller, r->lun,
-                            words);
+    if (program_run(strcmp(wanted, "xfs") == 0 ? xfs : ext4, NULL, words, sizeof(words)))
+        return true;
+    return outcome_fail(o, SF_FAILED_PRECONDITION, "mkfs.%s on disk %u:%u: %s", wanted,
+                        r->controller, r->lun, words);
+}
+
+/* Something that can be told to be somebody's is not overwritten; what cannot may have been
+ * encrypted with a key that is gone. */
+static bool judge_encrypted(const MountDisk *r, const char *device, struct outcome *o)
+{
+    struct signature found;
+
+    if (!read_signature(r, device, &found, o))
+        return false;
+    if (found.kind == SIGNATURE_FILESYSTEM || found.kind == SIGNATURE_OTHER)
+        return outcome_fail(o, SF_FAILED_PRECONDITION,
+                            "disk %u:%u, partition %" PRIu64
+                            ", holds %s, which encrypting it would "
+                            "destroy: wipe it if nobody needs it",
+                            r->controller, r->lun, r->partition, found.name);
+    if (!can_make(wanted_filesystem(r)))
+        return outcome_fail(o, SF_UNIMPLEMENTED,
+                            "the guest can make ext4 and xfs, not '%.64s', on disk %u:%u",
+                            r->filesystem, r->controller, r->lun);
     return true;
+}
+
+/* @device becomes the encrypted one, with a file system on it. */
+static bool encrypt(const MountDisk *r, char device[SCSI_NAME_ROOM], struct outcome *o)
+{
+    char name[CRYPT_NAME_ROOM], mapped[CRYPT_DEVICE_ROOM];
+    struct outcome closing = {0};
+
+    crypt_name(r->controller, r->lun, r->partition, name);
+    /* What the last attempt left half done has no file system, and nobody uses it. */
+    if (!crypt_close(name, o) || !judge_encrypted(r, device, o) ||
+        !crypt_open(name, device, mapped, o))
+        return false;
+    snprintf(device, SCSI_NAME_ROOM, "%s", mapped);
+    if (r->block_device || make_filesystem(r, device, o))
+        return true;
+    crypt_close(name, &closing);
+    return false;
 }
 
 static bool collect_options(const MountDisk *r, struct options *ret, struct outcome *o)
@@ -155,10 +207,10 @@ static bool is_mounted(const MountDisk *r, const char *device, bool *ret, struct
 
 static bool check_request(const MountDisk *r, struct options *ret, struct outcome *o)
 {
-    if (r->encrypted)
-        return outcome_fail(o, SF_UNIMPLEMENTED,
-                            "disk %u:%u: this guest image cannot open encrypted disks; "
-                            "add it with encrypted unset",
+    if (r->encrypted && r->read_only)
+        return outcome_fail(o, SF_INVALID_ARGUMENT,
+                            "disk %u:%u: nobody could ever write to what is encrypted and "
+                            "read-only, and its key is new: unset one of the two",
                             r->controller, r->lun);
     if (!r->block_device && !path_beneath(r->guest_path, RUN_DIR))
         return outcome_fail(o, SF_INVALID_ARGUMENT,
@@ -167,28 +219,61 @@ static bool check_request(const MountDisk *r, struct options *ret, struct outcom
     return collect_options(r, ret, o);
 }
 
+/* The device that is to be mounted, or given, and the file system on it. */
+static bool open_device(const MountDisk *r, char device[SCSI_NAME_ROOM], const char **ret_type,
+                        struct outcome *o)
+{
+    struct signature found;
+
+    *ret_type = wanted_filesystem(r);
+    if (r->encrypted)
+        return encrypt(r, device, o);
+    if (r->block_device)
+        return true;
+    if (!read_signature(r, device, &found, o) || !judge(r, &found, o))
+        return false;
+    if (found.kind == SIGNATURE_NONE)
+        return make_filesystem(r, device, o);
+    *ret_type = found.name;
+    return true;
+}
+
+/* A repeat finds what it has done. */
+static bool is_done(const MountDisk *r, char device[SCSI_NAME_ROOM], bool *ret, struct outcome *o)
+{
+    char name[CRYPT_NAME_ROOM], mapped[CRYPT_DEVICE_ROOM];
+
+    *ret = false;
+    crypt_name(r->controller, r->lun, r->partition, name);
+    if (r->encrypted && crypt_find(name, mapped)) {
+        snprintf(device, SCSI_NAME_ROOM, "%s", mapped);
+        *ret = r->block_device;
+    }
+    return r->block_device || is_mounted(r, device, ret, o);
+}
+
 bool disk_mount(const void *request, struct outcome *o)
 {
     const MountDisk *r = request;
     struct options options = {0};
-    char device[SCSI_NAME_ROOM];
-    struct signature found;
-    bool mounted = false;
+    char device[SCSI_NAME_ROOM], beneath[SCSI_NAME_ROOM];
+    const char *type;
+    bool done;
 
-    if (!check_request(r, &options, o))
+    if (!check_request(r, &options, o) ||
+        !scsi_wait(r->controller, r->lun, r->partition, device, o))
         return false;
-    if (!scsi_wait(r->controller, r->lun, r->partition, device, o))
+    memcpy(beneath, device, sizeof(beneath));
+    if (!is_done(r, device, &done, o))
         return false;
+    if (!done) {
+        memcpy(device, beneath, sizeof(device));
+        if (!open_device(r, device, &type, o) ||
+            (!r->block_device && !mount_there(r, device, type, &options, o)))
+            return false;
+    }
     snprintf(o->text, sizeof(o->text), "%s", r->block_device ? device : r->guest_path);
-    if (r->block_device)
-        return true;
-    if (!is_mounted(r, device, &mounted, o) || mounted)
-        return mounted;
-    if (!read_signature(r, device, &found, o) || !judge(r, &found, o))
-        return false;
-    if (found.kind == SIGNATURE_NONE && !make_filesystem(r, device, o))
-        return false;
-    return mount_there(r, device, found.kind == SIGNATURE_NONE ? "ext4" : found.name, &options, o);
+    return true;
 }
 
 bool disk_unmount(const void *request, struct outcome *o)
@@ -203,7 +288,8 @@ bool disk_unmount(const void *request, struct outcome *o)
                             "'%s' cannot be unmounted: %s; delete the containers that use it first",
                             r->guest_path, strerror(errno));
     rmdir(r->guest_path);
-    return true;
+    char name[CRYPT_NAME_ROOM];
+    return !crypt_name_of_path(r->guest_path, name) || crypt_close(name, o);
 }
 
 /* The mount point that a disk, or a partition of it, is mounted on. */
@@ -251,6 +337,8 @@ bool disk_eject(const void *request, struct outcome *o)
         return outcome_fail(o, SF_FAILED_PRECONDITION,
                             "disk %u:%u is mounted on '%.400s' in the guest: unmount it first",
                             r->controller, r->lun, path);
+    if (!crypt_close_disk(r->controller, r->lun, o))
+        return false;
     if (in_use(disk))
         return outcome_fail(
             o, SF_FAILED_PRECONDITION,

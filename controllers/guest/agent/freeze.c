@@ -10,6 +10,7 @@
 
 #include "guest/agent/job.h"
 #include "guest/agent/reply.h"
+#include "guest/agent/share.h"
 
 #define NS_PER_S    INT64_C(1000000000)
 #define ENTROPY_MAX ((size_t)512)
@@ -100,6 +101,7 @@ void freeze_end(uint64_t id, const Sandferry__V1__AgentThaw *r)
 
     frozen = false;
     freezing = 0;
+    share_hush();
     if (set_clock(r->realtime_ns, &o))
         reseed(&r->entropy, &o);
     reply_hold(false);

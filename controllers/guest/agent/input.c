@@ -4,8 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
+#include "guest/agent/freeze.h"
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
+#include "guest/agent/share.h"
 
 #define AT_ONCE_MAX ((size_t)64 * 1024)
 #define HELD_MAX    ((size_t)256 * 1024) /* bytes kept for a process that does not read */
@@ -25,20 +28,32 @@ static void answer(const struct process *p, uint64_t call)
 
 static void close_input(struct input *in)
 {
-    if (in->fd >= 0)
+    if (in->fd >= 0) {
+        step_aside();
         close(in->fd);
+        step_back();
+    }
     in->fd = -1;
     free(in->held);
     in->held = NULL;
     in->size = 0;
 }
 
+bool input_wants(const struct input *in)
+{
+    return in->fd >= 0 && in->size > 0 && !freeze_is_on() && !share_is_hushed();
+}
+
 void input_pump(struct process *p)
 {
     struct input *in = &p->in;
 
-    while (in->fd >= 0 && in->size > 0) {
+    while (input_wants(in)) {
+        step_aside();
         ssize_t n = write(in->fd, in->held, in->size);
+        int saved = errno;
+        step_back();
+        errno = saved;
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN && !p->ended)

@@ -1,6 +1,6 @@
 /*
- * sandferry-agent: process 1 of the guest. One thread, one loop; what may take long runs in a child
- * (job.h). It never ends: the kernel panics if it does.
+ * sandferry-agent: process 1 of the guest. One loop; what may take long runs in a child (job.h),
+ * and the shares' line has a thread (aside.h). It never ends: the kernel panics if it does.
  */
 #include <errno.h>
 #include <poll.h>
@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
 #include "guest/agent/init.h"
 #include "guest/agent/job.h"
 #include "guest/agent/modules.h"
@@ -18,11 +19,15 @@
 #include "guest/agent/port.h"
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
+#include "guest/agent/share.h"
 
-#define FDS_MAX       1024
-#define LOOK_EVERY_MS 20 /* for a host that is away; SIGIO tells earlier */
-#define PORT_EVERY_MS 1
-#define PORT_SAY_MS   10000
+#define PROCESS_FDS_MAX 1024
+#define LOOK_EVERY_MS   20 /* for a host that is away; SIGIO tells earlier */
+#define PORT_EVERY_MS   1
+#define PORT_SAY_MS     10000
+
+/* Where what is in the list for poll(). */
+enum { AGENT, SIGNALS, PROCESSES };
 
 /* Ends of children, and a host that has come. */
 static int open_signals(void)
@@ -69,7 +74,7 @@ static void wait_for_port(void)
 {
     const struct timespec pause = {.tv_nsec = PORT_EVERY_MS * 1000000L};
 
-    for (unsigned tries = 1; !port_open(); tries++) {
+    for (unsigned tries = 1; !port_open(PORT_AGENT); tries++) {
         if (tries == PORT_SAY_MS / PORT_EVERY_MS)
             agent_log("there is no port to the host yet, still looking");
         nanosleep(&pause, NULL);
@@ -80,27 +85,31 @@ static int timeout_ms(bool more)
 {
     if (more)
         return 0;
-    return port_host_away() ? LOOK_EVERY_MS : -1;
+    return port_host_away() || share_is_hushed() ? LOOK_EVERY_MS : -1;
 }
 
 static _Noreturn void serve(int signals)
 {
-    static struct pollfd fds[FDS_MAX];
+    static struct pollfd fds[PROCESSES + PROCESS_FDS_MAX];
     bool more = false;
 
     for (;;) {
-        fds[0] = (struct pollfd){.fd = port_fd(), .events = port_wants()};
-        fds[1] = (struct pollfd){.fd = signals, .events = POLLIN};
-        int n = 2 + process_poll(fds + 2, FDS_MAX - 2);
-        if (poll(fds, (nfds_t)n, timeout_ms(more)) < 0)
+        fds[AGENT] = (struct pollfd){.fd = port_fd(PORT_AGENT), .events = port_wants(PORT_AGENT)};
+        fds[SIGNALS] = (struct pollfd){.fd = signals, .events = POLLIN};
+        int n = PROCESSES + process_poll(fds + PROCESSES, PROCESS_FDS_MAX);
+        int wait_ms = timeout_ms(more);
+        step_aside();
+        int found = poll(fds, (nfds_t)n, wait_ms);
+        step_back();
+        if (found < 0)
             n = 0; /* interrupted */
 
-        if (n > 0 && fds[1].revents != 0)
+        if (n > 0 && fds[SIGNALS].revents != 0)
             drain_signals(signals);
         port_look();
-        if (n > 0 && fds[0].revents != 0)
-            port_ready(fds[0].revents);
-        for (int i = 2; i < n; i++)
+        if (n > 0 && fds[AGENT].revents != 0 && fds[AGENT].fd == port_fd(PORT_AGENT))
+            port_ready(PORT_AGENT, fds[AGENT].revents);
+        for (int i = PROCESSES; i < n; i++)
             if (fds[i].revents != 0)
                 process_ready(&fds[i]);
         reap();
@@ -116,6 +125,7 @@ int main(void)
     int signals = open_signals();
     modules_load("boot");
     wait_for_port();
+    aside_start();
     job_start_unasked(load_more);
     serve(signals);
 }

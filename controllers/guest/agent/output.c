@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
 #include "guest/agent/freeze.h"
 #include "guest/agent/port.h"
 #include "guest/agent/process.h"
+#include "guest/agent/share.h"
 
 #define TERMINAL_HOLDS (16 * 1024) /* bytes; it is no more than half of that */
 
@@ -19,7 +21,7 @@ static bool send_event(Sandferry__V1__AgentEvent *event)
     message.event = event;
     if (sandferry__v1__agent_message__get_packed_size(&message) > sizeof(packed))
         return false;
-    return port_send(packed, sandferry__v1__agent_message__pack(&message, packed));
+    return port_send(PORT_AGENT, packed, sandferry__v1__agent_message__pack(&message, packed));
 }
 
 static bool send_output(struct process *p, unsigned number, uint8_t *data, size_t size, bool closed)
@@ -40,13 +42,15 @@ static bool send_output(struct process *p, unsigned number, uint8_t *data, size_
 
 static bool may_send(void)
 {
-    return !freeze_is_on() && port_has_room();
+    return !freeze_is_on() && !share_is_hushed() && port_has_room(PORT_AGENT);
 }
 
 void output_drain(struct process *p)
 {
     for (int i = 0; i < 2; i++) {
+        step_aside(); /* the kernel takes the pipe's lock */
         int size = p->terminal ? TERMINAL_HOLDS : fcntl(p->out[i].fd, F_GETPIPE_SZ);
+        step_back();
         p->out[i].left = size > 0 ? (size_t)size : 0;
         p->out[i].draining = p->out[i].ready = true;
     }
@@ -78,7 +82,9 @@ static void close_stream(struct process *p, unsigned number)
 {
     if (!send_output(p, number, NULL, 0, true))
         return; /* the next pump finds it at its end again */
+    step_aside();
     close(p->out[number].fd);
+    step_back();
     p->out[number].fd = -1;
 }
 
@@ -92,7 +98,11 @@ static void pump_once(struct process *p, unsigned number)
         close_stream(p, number);
         return;
     }
+    step_aside();
     ssize_t n = read(out->fd, buffer, room(out));
+    int saved = errno;
+    step_back();
+    errno = saved;
     if (n > 0) {
         if (!send_output(p, number, buffer, (size_t)n, false))
             agent_log("no memory: %zd bytes of output of container '%s' are lost", n,

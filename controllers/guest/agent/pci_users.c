@@ -11,53 +11,22 @@
 
 #include "guest/agent/files.h"
 #include "guest/agent/pci.h"
-
-#define NAMED_MAX 3
+#include "guest/agent/users.h"
 
 struct search {
     const char *proc, *device;
     const struct pci_handles *handles;
     const struct pci_node *busy; /* a block device that somebody holds exclusively; NULL: none */
-    unsigned found;
-    char *text;
-    size_t size, room;
+    struct users users;
 };
-
-static void say(struct search *s, const char *text)
-{
-    int n = snprintf(s->text + s->size, s->room - s->size, "%s", text);
-
-    s->size = s->size + (size_t)n < s->room ? s->size + (size_t)n : s->room - 1;
-}
-
-/* "0::/c1/more": the first part names the container. */
-static void container_of(const struct search *s, const char *pid, char ret[NAME_ROOM])
-{
-    char path[PATH_MAX], text[1024] = "";
-
-    ret[0] = '\0';
-    snprintf(path, sizeof(path), "%s/%s/cgroup", s->proc, pid);
-    if (read_file(path, text, sizeof(text)) <= 0)
-        return;
-    const char *at = strstr(text, "::/");
-    if (at != NULL)
-        snprintf(ret, NAME_ROOM, "%.*s", (int)strcspn(at + 3, "/\n"), at + 3);
-}
 
 static void add_user(struct search *s, const char *pid, const char *what, const char *how)
 {
-    char path[PATH_MAX], name[32] = "", container[NAME_ROOM], text[512];
+    char who[256], words[512];
 
-    if (s->found++ >= NAMED_MAX)
-        return;
-    snprintf(path, sizeof(path), "%s/%s/comm", s->proc, pid);
-    if (read_file(path, name, sizeof(name)) > 0)
-        name[strcspn(name, "\n")] = '\0';
-    container_of(s, pid, container);
-    snprintf(text, sizeof(text), "%sprocess %s ('%s')%s%.64s%s %s '%.64s'%s",
-             s->found > 1 ? ", " : "", pid, name, container[0] != '\0' ? " of container '" : "",
-             container, container[0] != '\0' ? "'" : "", "has", what, how);
-    say(s, text);
+    process_words(s->proc, pid, who, sizeof(who));
+    snprintf(words, sizeof(words), "%s has '%.64s'%s", who, what, how);
+    users_add(&s->users, words);
 }
 
 /* By number, not by name: a container may have its own name for a node. */
@@ -158,10 +127,10 @@ static const struct pci_node *find_busy(const struct pci_handles *handles)
 unsigned pci_users(const char *proc, const char *device, const struct pci_handles *handles,
                    char *ret, size_t room)
 {
-    struct search s = {.proc = proc, .device = device, .handles = handles, .text = ret};
+    struct search s = {
+        .proc = proc, .device = device, .handles = handles, .users = {.text = ret, .room = room}};
     DIR *dir = opendir(proc);
 
-    s.room = room;
     s.busy = find_busy(handles);
     ret[0] = '\0';
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
@@ -173,13 +142,8 @@ unsigned pci_users(const char *proc, const char *device, const struct pci_handle
     }
     if (dir != NULL)
         closedir(dir);
-    if (s.found > NAMED_MAX) {
-        char more[32];
-        snprintf(more, sizeof(more), " and %u more", s.found - NAMED_MAX);
-        say(&s, more);
-    } else if (s.found == 0 && s.busy != NULL) {
-        s.found = 1;
-        say(&s, "a file system or another device of the guest");
-    }
-    return s.found;
+    if (s.users.found == 0 && s.busy != NULL)
+        users_add(&s.users, "a file system or another device of the guest");
+    users_end(&s.users);
+    return s.users.found;
 }

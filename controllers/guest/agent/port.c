@@ -10,19 +10,38 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/agent/aside.h"
 #include "guest/agent/files.h"
 #include "guest/agent/outcome.h"
 #include "guest/agent/request.h"
+#include "guest/agent/share.h"
 #include "guest/channel.h"
 
-#define PORT_NAME "sandferry.agent"
-#define RESERVE   ((size_t)1024 * 1024) /* bytes of the channel's window that output leaves free */
+struct line {
+    const char *name;
+    void (*take)(const uint8_t *message, size_t size); /* what the host says */
+    size_t output_max; /* bytes that output may take of the channel's window */
+    int fd;
+    bool host_away, broken, paused;
+    struct channel *channel;
+};
 
-static int fd = -1;
-static bool host_away = true, broken;
-static struct channel *channel;
+/* The rest of the agent's window is left for answers. What waits on the shares' line when the VM is
+ * saved may end up in the snapshot: it must fit there. */
+static struct line lines[PORT_N] = {
+    [PORT_AGENT] = {.name = "sandferry.agent",
+                    .take = request_take,
+                    .output_max = CHANNEL_WINDOW - (size_t)1024 * 1024,
+                    .fd = -1,
+                    .host_away = true},
+    [PORT_SHARES] = {.name = "sandferry.shares",
+                     .take = share_take,
+                     .output_max = (size_t)512 * 1024,
+                     .fd = -1,
+                     .host_away = true},
+};
 
-static bool is_our_port(const char *name)
+static bool is_called(const char *name, const char *wanted)
 {
     char path[300], text[64];
 
@@ -30,10 +49,10 @@ static bool is_our_port(const char *name)
     if (read_file(path, text, sizeof(text)) < 0)
         return false;
     text[strcspn(text, "\n")] = '\0';
-    return strcmp(text, PORT_NAME) == 0;
+    return strcmp(text, wanted) == 0;
 }
 
-static int find_port(void)
+static int find_port(const char *wanted)
 {
     DIR *ports = opendir("/sys/class/virtio-ports");
     int found = -1;
@@ -42,7 +61,7 @@ static int find_port(void)
         return -1;
     for (struct dirent *entry; found < 0 && (entry = readdir(ports)) != NULL;) {
         char path[300];
-        if (entry->d_name[0] == '.' || !is_our_port(entry->d_name))
+        if (entry->d_name[0] == '.' || !is_called(entry->d_name, wanted))
             continue;
         snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
         found = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -52,54 +71,24 @@ static int find_port(void)
 }
 
 /* SIGIO tells of a host that comes; one that is there needs none. */
-static void ask_for_signals(bool ask)
+static void ask_for_signals(const struct line *l, bool ask)
 {
-    fcntl(fd, F_SETOWN, getpid());
-    fcntl(fd, F_SETFL, O_NONBLOCK | (ask ? O_ASYNC : 0));
+    fcntl(l->fd, F_SETOWN, getpid());
+    fcntl(l->fd, F_SETFL, O_NONBLOCK | (ask ? O_ASYNC : 0));
 }
 
-bool port_open(void)
-{
-    if (channel == NULL)
-        channel = channel_new();
-    if (fd < 0)
-        fd = find_port();
-    if (fd < 0 || channel == NULL)
-        return false;
-    ask_for_signals(true);
-    port_look();
-    return true;
-}
-
-int port_fd(void)
-{
-    return host_away ? -1 : fd;
-}
-
-bool port_host_away(void)
-{
-    return host_away;
-}
-
-short port_wants(void)
-{
-    size_t size;
-
-    return (short)(POLLIN | (channel_output(channel, &size) != NULL ? POLLOUT : 0));
-}
-
-static void write_out(void)
+static void write_out(struct line *l)
 {
     const void *data;
     size_t size;
 
-    while (!host_away && (data = channel_output(channel, &size)) != NULL) {
-        ssize_t n = write(fd, data, size);
+    while (!l->host_away && (data = channel_output(l->channel, &size)) != NULL) {
+        ssize_t n = write(l->fd, data, size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return; /* full, or the host is going away: poll() tells */
-        channel_wrote(channel, (size_t)n);
+        channel_wrote(l->channel, (size_t)n);
     }
 }
 
@@ -115,73 +104,131 @@ static uint64_t new_nonce(void)
     return ((uint64_t)now.tv_nsec * UINT64_C(0x9E3779B97F4A7C15)) ^ (uint64_t)now.tv_sec;
 }
 
-static void lose_host(void)
+static void lose_host(struct line *l)
 {
-    host_away = true;
-    channel_disconnect(channel);
-    ask_for_signals(true);
+    l->host_away = true;
+    channel_disconnect(l->channel);
+    ask_for_signals(l, true);
+}
+
+static void look(struct line *l)
+{
+    struct pollfd p = {.fd = l->fd, .events = POLLIN | POLLOUT};
+
+    if (l->fd < 0 || !l->host_away || poll(&p, 1, 0) != 1 || (p.revents & POLLHUP) != 0)
+        return;
+    l->host_away = false;
+    ask_for_signals(l, false);
+    channel_connect(l->channel, new_nonce());
+    write_out(l);
+    aside_wake(); /* it may be the shares' line that is there */
 }
 
 void port_look(void)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
-
-    if (!host_away || poll(&p, 1, 0) != 1 || (p.revents & POLLHUP) != 0)
-        return;
-    host_away = false;
-    ask_for_signals(false);
-    channel_connect(channel, new_nonce());
-    write_out();
+    for (int i = 0; i < PORT_N; i++)
+        look(&lines[i]);
 }
 
-/* The request is unpacked, which copies it, before anything is sent. */
-static void take_in(const uint8_t *data, size_t size)
+bool port_open(enum port port)
+{
+    struct line *l = &lines[port];
+
+    if (l->fd >= 0)
+        return true;
+    if (l->channel == NULL)
+        l->channel = channel_new();
+    if (l->channel == NULL || (l->fd = find_port(l->name)) < 0)
+        return false;
+    ask_for_signals(l, true);
+    look(l);
+    return true;
+}
+
+bool port_is_open(enum port port)
+{
+    return lines[port].fd >= 0;
+}
+
+int port_fd(enum port port)
+{
+    return lines[port].host_away ? -1 : lines[port].fd;
+}
+
+bool port_host_away(void)
+{
+    for (int i = 0; i < PORT_N; i++)
+        if (lines[i].fd >= 0 && lines[i].host_away)
+            return true;
+    return false;
+}
+
+short port_wants(enum port port)
+{
+    const struct line *l = &lines[port];
+    size_t size;
+
+    if (l->fd < 0)
+        return 0;
+    return (short)((l->paused ? 0 : POLLIN) |
+                   (channel_output(l->channel, &size) != NULL ? POLLOUT : 0));
+}
+
+void port_pause(enum port port, bool pause)
+{
+    lines[port].paused = pause;
+}
+
+/* A message is unpacked, which copies it, before anything is sent. */
+static void take_in(struct line *l, const uint8_t *data, size_t size)
 {
     struct channel_message message;
     enum channel_result result;
 
-    if (!channel_input(channel, data, size)) {
+    if (!channel_input(l->channel, data, size)) {
         agent_log("no memory for what the host says, continuing");
         return;
     }
-    while ((result = channel_receive(channel, &message)) == CHANNEL_MESSAGE)
-        request_take(message.data, message.size);
-    if (result == CHANNEL_BROKEN && !broken)
+    while ((result = channel_receive(l->channel, &message)) == CHANNEL_MESSAGE)
+        l->take(message.data, message.size);
+    if (result == CHANNEL_BROKEN && !l->broken)
         agent_log("the host is not the one that this guest knows: %s; it gets no answer",
-                  channel_problem(channel));
-    broken = result == CHANNEL_BROKEN;
+                  channel_problem(l->channel));
+    l->broken = result == CHANNEL_BROKEN;
 }
 
-static void read_in(void)
+static void read_in(struct line *l)
 {
     static uint8_t buffer[64 * 1024];
-    ssize_t n = read(fd, buffer, sizeof(buffer));
+    ssize_t n = read(l->fd, buffer, sizeof(buffer));
 
     if (n > 0)
-        take_in(buffer, (size_t)n);
+        take_in(l, buffer, (size_t)n);
     else if (n == 0)
-        lose_host();
+        lose_host(l);
 }
 
-void port_ready(short revents)
+void port_ready(enum port port, short revents)
 {
+    struct line *l = &lines[port];
+
     if ((revents & POLLIN) != 0)
-        read_in();
+        read_in(l);
     else if ((revents & POLLHUP) != 0)
-        lose_host();
-    write_out();
+        lose_host(l);
+    write_out(l);
 }
 
-bool port_has_room(void)
+bool port_has_room(enum port port)
 {
-    return channel_has_room(channel, RESERVE);
+    return channel_waiting(lines[port].channel) < lines[port].output_max;
 }
 
-bool port_send(const uint8_t *message, size_t size)
+bool port_send(enum port port, const uint8_t *message, size_t size)
 {
-    bool ok = channel_send(channel, message, size);
+    bool ok = channel_send(lines[port].channel, message, size);
 
     if (ok)
-        write_out();
+        write_out(&lines[port]);
     return ok;
 }

@@ -264,7 +264,7 @@ int process_poll(struct pollfd *fds, int room)
         for (int k = 0; k < 2 && n < room; k++)
             if (output_wants(&p->out[k]))
                 fds[n++] = (struct pollfd){.fd = p->out[k].fd, .events = POLLIN};
-        if (p->in.fd >= 0 && p->in.size > 0 && n < room)
+        if (input_wants(&p->in) && n < room)
             fds[n++] = (struct pollfd){.fd = p->in.fd, .events = POLLOUT};
     }
     return n;

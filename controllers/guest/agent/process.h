@@ -94,5 +94,6 @@ void output_tell_end(struct process *p);
 /* ---- input.c ---- */
 void input_take(struct process *p, uint64_t call, const Sandferry__V1__AgentInput *request);
 void input_pump(struct process *p);
+bool input_wants(const struct input *in); /* there is something to write, and it may be */
 
 #endif

@@ -37,7 +37,7 @@ static struct waiting *pack(uint64_t id, const struct outcome *o, Sandferry__V1_
 
 void reply_flush(void)
 {
-    while (first != NULL && !held && port_send(first->data, first->size)) {
+    while (first != NULL && !held && port_send(PORT_AGENT, first->data, first->size)) {
         struct waiting *sent = first;
         first = sent->next;
         if (first == NULL)
@@ -61,7 +61,7 @@ void reply_send_now(uint64_t id, const struct outcome *o, Sandferry__V1__AgentRe
 {
     struct waiting *w = pack(id, o, reply);
 
-    if (w != NULL && !port_send(w->data, w->size))
+    if (w != NULL && !port_send(PORT_AGENT, w->data, w->size))
         agent_log("no room for the answer to call %llu, continuing", (unsigned long long)id);
     free(w);
 }

@@ -11,6 +11,7 @@
 #include "guest/agent/job.h"
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
+#include "guest/agent/share.h"
 #include "guest/agent/shutdown.h"
 
 typedef Sandferry__V1__AgentRequest Request;
@@ -68,6 +69,16 @@ static void add_device(const Request *r)
 static void remove_device(const Request *r)
 {
     device_remove(r->id, r->remove_device);
+}
+
+static void mount_share(const Request *r)
+{
+    share_mount(r->id, r->mount_share);
+}
+
+static void unmount_share(const Request *r)
+{
+    share_unmount(r->id, r->unmount_share);
 }
 
 static void create_container(const Request *r)
@@ -168,6 +179,8 @@ static const struct {
     [BODY(EJECT_DISK)]       = { eject_disk,       false },
     [BODY(ADD_DEVICE)]       = { add_device,       false },
     [BODY(REMOVE_DEVICE)]    = { remove_device,    false },
+    [BODY(MOUNT_SHARE)]      = { mount_share,      false },
+    [BODY(UNMOUNT_SHARE)]    = { unmount_share,    false },
     [BODY(CREATE_CONTAINER)] = { create_container, false },
     [BODY(START_CONTAINER)]  = { start_container,  false },
     [BODY(DELETE_CONTAINER)] = { delete_container, false },

@@ -12,21 +12,24 @@
 #include "guest/agent/files.h"
 #include "guest/agent/job.h"
 #include "guest/agent/process.h"
+#include "guest/agent/share.h"
 
+#define SHARES_MS    2000 /* for what the host is still asked for */
 #define TRIES        200
 #define TRY_EVERY_MS 10
 
-/* The mount beneath RUN_DIR that was made last. */
-static bool last_mount(char ret[PATH_MAX])
+/* The mount beneath RUN_DIR that was made last; of this type, or of any. */
+static bool last_mount(const char *wanted, char ret[PATH_MAX])
 {
-    char line[2 * PATH_MAX], target[PATH_MAX];
+    char line[2 * PATH_MAX], target[PATH_MAX], type[64];
     bool found = false;
     FILE *mounts = fopen("/proc/self/mounts", "re");
 
     if (mounts == NULL)
         return false;
     while (fgets(line, sizeof(line), mounts) != NULL)
-        if (sscanf(line, "%*s %4000s", target) == 1 &&
+        if (sscanf(line, "%*s %4000s %63s", target, type) == 2 &&
+            (wanted == NULL || strcmp(type, wanted) == 0) &&
             strncmp(target, RUN_DIR "/", strlen(RUN_DIR "/")) == 0) {
             snprintf(ret, PATH_MAX, "%s", target);
             found = true;
@@ -43,8 +46,11 @@ static bool unmount_all(const void *request, struct outcome *o)
     (void)request;
     (void)o;
 
+    /* The host may be gone: then the shares hang up in time. Their files need no writing back. */
+    while (last_mount("9p", path) && umount2(path, UMOUNT_NOFOLLOW) == 0)
+        continue;
     sync();
-    for (int tries = 0; tries < TRIES && last_mount(path);) {
+    for (int tries = 0; tries < TRIES && last_mount(NULL, path);) {
         if (umount2(path, UMOUNT_NOFOLLOW) == 0)
             continue;
         if (errno != EBUSY)
@@ -59,5 +65,6 @@ static bool unmount_all(const void *request, struct outcome *o)
 void shutdown_guest(uint64_t id)
 {
     process_kill_all();
+    share_end_within(SHARES_MS);
     job_start(id, unmount_all, NULL, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static bool make_room(struct ninep *s)
     if (s->n_fids < s->fids_room)
         return true;
     size_t room = s->fids_room > 0 ? 2 * s->fids_room : 64;
-    struct fid **more = realloc(s->fids, room * sizeof(*more));
+    struct fid **more = realloc(s->fids, room * sizeof(struct fid *));
     if (more == NULL)
         return false;
     s->fids = more;
@@ -40,23 +40,26 @@ static bool make_room(struct ninep *s)
     return true;
 }
 
+static int fid_check(const struct ninep *s, uint32_t number)
+{
+    if (number == P9_NO_FID || fid_find(s, number) != NULL)
+        return EINVAL;
+    return s->n_fids >= NINEP_FIDS_MAX ? ENFILE : 0;
+}
+
 int fid_add(struct ninep *s, uint32_t number, int fd, uint32_t user, struct fid **ret)
 {
     struct stat st;
-    struct fid *f;
     int problem = fd_keep(s, &fd);
 
-    if (problem == 0 && (number == P9_NO_FID || fid_find(s, number) != NULL))
-        problem = EINVAL;
-    if (problem == 0 && s->n_fids >= NINEP_FIDS_MAX)
-        problem = ENFILE;
+    if (problem == 0)
+        problem = fid_check(s, number);
     if (problem == 0 && fstat(fd, &st) != 0)
         problem = errno;
-    if (problem == 0 && (!make_room(s) || (f = calloc(1, sizeof(*f))) == NULL))
-        problem = ENOMEM;
-    if (problem != 0) {
+    struct fid *f = problem == 0 && make_room(s) ? calloc(1, sizeof(*f)) : NULL;
+    if (f == NULL) {
         fd_close(&fd);
-        return problem;
+        return problem != 0 ? problem : ENOMEM;
     }
 
     struct qid qid = qid_of(s, &st);
@@ -68,7 +71,7 @@ int fid_add(struct ninep *s, uint32_t number, int fd, uint32_t user, struct fid 
                       .qid_path = qid.path,
                       .type = st.st_mode & S_IFMT};
     size_t at = place_of(s, number);
-    memmove(s->fids + at + 1, s->fids + at, (s->n_fids - at) * sizeof(f));
+    memmove(s->fids + at + 1, s->fids + at, (s->n_fids - at) * sizeof(struct fid *));
     s->fids[at] = f;
     s->n_fids++;
     *ret = f;
@@ -111,7 +114,7 @@ void fid_remove(struct ninep *s, struct fid *f)
     size_t at = place_of(s, f->number);
 
     s->n_fids--;
-    memmove(s->fids + at, s->fids + at + 1, (s->n_fids - at) * sizeof(f));
+    memmove(s->fids + at, s->fids + at + 1, (s->n_fids - at) * sizeof(struct fid *));
     fid_free(s, f);
 }
 

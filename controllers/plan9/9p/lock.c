@@ -527,7 +527,7 @@ int do_getlock(struct ninep *s, struct reader *in, struct writer *out)
     uint8_t type = read_u8(in);
     char client[P9_NAME_MAX + 1];
     struct ninep_lock lock;
-    struct flock found;
+    struct flock found = {0};
 
     bool good = read_lock(in, &lock, client);
     if (!read_all(in))

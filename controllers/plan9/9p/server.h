@@ -128,18 +128,21 @@ void ninep_state_done(struct ninep_state *state); /* frees what is in it, and em
 /**
  * ninep_check() - add every reason why what the guest holds cannot be taken elsewhere
  * @share: begins each reason: "share '3'"
+ * @still: the guest's processes stand still. While they run, a file that was deleted and is not
+ * open may be one that the guest is just about to let go of: that is no reason yet.
  *
  * A file without a name (unlinked), one that was moved out of the share, is hidden by its
  * restriction, or has a name that no snapshot can hold. Each reason names fid and path. Changes
  * nothing.
  */
-void ninep_check(const struct ninep *server, const char *share, struct sf_reasons *why);
+void ninep_check(const struct ninep *server, const char *share, bool still, struct sf_reasons *why);
 
 /**
  * ninep_export() - what the guest holds, by name
  * @ret: the caller's, for ninep_state_done()
  *
- * Return: false with FAILED_PRECONDITION and the first reason of ninep_check(). The server is
+ * Return: false with FAILED_PRECONDITION and a reason of ninep_check(), of a guest that stands
+ * still. The server is
  * unchanged in either case and can go on.
  */
 bool ninep_export(const struct ninep *server, struct ninep_state *ret, struct sf_error **err);

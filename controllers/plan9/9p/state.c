@@ -56,16 +56,71 @@ static const char *misplaced(const struct ninep *s, const struct fid *f, char pa
     return shown(s, path) ? NULL : "is not one of the share's names any more";
 }
 
-void ninep_check(const struct ninep *server, const char *share, struct sf_reasons *why)
+/* Linux lets go of a file right after it has removed its last name. */
+static bool on_its_way(const struct fid *f)
 {
+    struct stat st;
+
+    return f->io < 0 && fstat(f->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/* Files for which a reason has been given, by device and inode. */
+struct told {
+    struct file_number {
+        dev_t device;
+        ino_t inode;
+    } * list;
+    size_t n;
+};
+
+static int by_number(const void *a, const void *b)
+{
+    const struct file_number *x = a, *y = b;
+
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
+static bool told_of(const struct told *told, const struct fid *f)
+{
+    struct stat st;
+
+    if (told->n == 0 || fstat(f->fd, &st) != 0)
+        return false;
+    const struct file_number key = {.device = st.st_dev, .inode = st.st_ino};
+    return bsearch(&key, told->list, told->n, sizeof(key), by_number) != NULL;
+}
+
+static void tell_of(struct told *told, const struct fid *f)
+{
+    struct stat st;
+
+    if (told->list != NULL && fstat(f->fd, &st) == 0)
+        told->list[told->n++] = (struct file_number){.device = st.st_dev, .inode = st.st_ino};
+}
+
+/* The guest's kernel holds a fid that it walked for each file that it holds open: of a file that
+ * cannot be kept, that is one reason. So the open ones are first. */
+void ninep_check(const struct ninep *server, const char *share, bool still, struct sf_reasons *why)
+{
+    struct told told = {.list = calloc(server->n_fids + 1, sizeof(struct file_number))};
     char path[PATH_MAX];
 
-    for (size_t i = 0; i < server->n_fids; i++) {
-        const struct fid *f = server->fids[i];
-        const char *problem = misplaced(server, f, path);
-        if (problem != NULL)
+    for (unsigned open = 2; open-- > 0;) {
+        for (size_t i = 0; i < server->n_fids; i++) {
+            const struct fid *f = server->fids[i];
+            const char *problem = (f->io >= 0) == (open != 0) ? misplaced(server, f, path) : NULL;
+            if (problem == NULL || (!open && told_of(&told, f)) || (!still && on_its_way(f)))
+                continue;
             sf_reasons_add(why, "%s: '%s' (fid %u) %s", share, path, f->number, problem);
+            if (open)
+                tell_of(&told, f);
+        }
+        if (open && told.n > 0)
+            qsort(told.list, told.n, sizeof(struct file_number), by_number);
     }
+    free(told.list);
 }
 
 static bool fid_export(const struct ninep *s, const struct fid *f, struct ninep_fid *ret,
@@ -203,8 +258,11 @@ static bool fid_open(struct ninep *s, const struct ninep_fid *from, struct fid *
         return sf_fail(err, SF_FAILED_PRECONDITION, "'%s' (fid %u) cannot be had here: %s",
                        from->path, from->fid,
                        errno == ELOOP ? "a symbolic link leads there" : strerror(errno));
-    bool known = fstat(fd, &st) == 0;
-    if (known && type_of(&st) != from->qid_type) {
+    if (fstat(fd, &st) != 0) {
+        fd_close(&fd);
+        return fid_fail(from, "cannot be looked at here", err);
+    }
+    if (type_of(&st) != from->qid_type) {
         fd_close(&fd);
         return sf_fail(err, SF_FAILED_PRECONDITION, "'%s' (fid %u) is a %s here; it was a %s",
                        from->path, from->fid, type_name(type_of(&st)), type_name(from->qid_type));
@@ -246,6 +304,18 @@ static bool lock_fail(const struct ninep_fid *f, const struct ninep_lock *lock, 
                    problem == EAGAIN ? "somebody else has it" : strerror(problem));
 }
 
+/* See ninep_check(). */
+static bool told_by_open(const struct ninep_state *state, const struct ninep_fid *f)
+{
+    for (size_t i = 0; !f->open && i < state->n_fids; i++) {
+        const struct ninep_fid *other = &state->fids[i];
+        if (other->open && other->path != NULL && strcmp(other->path, f->path) == 0 &&
+            other->qid_type == f->qid_type)
+            return true;
+    }
+    return false;
+}
+
 void ninep_admit(const struct ninep_state *state, int root_fd, const struct ninep_options *options,
                  const char *share, struct sf_reasons *why)
 {
@@ -264,7 +334,7 @@ void ninep_admit(const struct ninep_state *state, int root_fd, const struct nine
         struct fid *f = NULL;
         if (bad != NULL)
             sf_reasons_add(why, "%s: fid %u %s", share, from->fid, bad);
-        else if (!fid_open(s, from, &f, &problem))
+        else if (!fid_open(s, from, &f, &problem) && !told_by_open(state, from))
             sf_reasons_add(why, "%s: %s", share, sf_error_message(problem));
         for (size_t k = 0; f != NULL && k < from->n_locks; k++) {
             SF_CLEANUP(sf_error_freep) struct sf_error *taken = NULL;

@@ -29,7 +29,10 @@ const char *at(struct client *c, const char *name)
     static unsigned next;
     char *path = paths[next++ % 5];
 
-    snprintf(path, PATH_MAX, "%s/%s", c->root, name);
+    if (strncmp(name, "../", 3) == 0)
+        snprintf(path, PATH_MAX, "%s/%s", c->top, name + 3);
+    else
+        snprintf(path, PATH_MAX, "%s/%s", c->root, name);
     return path;
 }
 
@@ -93,6 +96,15 @@ struct client *client_new(const struct ninep_options *options)
     return c;
 }
 
+/* The guest may have made directories that nobody but root can read. */
+static int open_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st, (void)where;
+    if (type == FTW_D || type == FTW_DNR)
+        chmod(path, 0700);
+    return 0;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
 {
     (void)st, (void)type, (void)where;
@@ -105,6 +117,8 @@ void client_free(struct client *c)
         return;
     ninep_free(c->s);
     close(c->root_fd);
+    for (unsigned depth = 0; geteuid() != 0 && depth < 16; depth++)
+        nftw(c->top, open_one, 16, FTW_PHYS);
     nftw(c->top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(c);
 }

@@ -55,7 +55,7 @@ int read_at(struct client *c, uint32_t fid, uint64_t offset, uint32_t count); /*
 const char *read_text_of(struct client *c);
 struct qid read_qid(struct reader *r);
 
-/* On the host, beneath the root. */
+/* On the host, beneath the root, or beside it: "../secret". */
 const char *at(struct client *c, const char *name); /* valid for four more calls */
 void put(struct client *c, const char *name, const char *text);
 bool exists(struct client *c, const char *name);
