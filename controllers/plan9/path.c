@@ -27,7 +27,7 @@ static bool type_of(int fd, const char *path, mode_t *ret, struct sf_error **err
 int open_root(const struct share_config *config, struct sf_error **err)
 {
     SF_CLEANUP(close_fd) int fd = sf_path_open(config->path, O_PATH, err);
-    mode_t type;
+    mode_t type = 0;
 
     if (fd < 0 || !type_of(fd, config->path, &type, err))
         return -1;
@@ -75,7 +75,7 @@ static bool check_no_link(const struct share_config *config, struct sf_error **e
 bool resolve_file(struct share_config *config, bool *ret_file, struct sf_error **err)
 {
     SF_CLEANUP(close_fd) int fd = sf_path_open(config->path, O_PATH, err);
-    mode_t type;
+    mode_t type = 0;
 
     if (fd < 0 || !type_of(fd, config->path, &type, err))
         return false;

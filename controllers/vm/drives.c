@@ -130,7 +130,7 @@ static bool remove_node(struct vm *vm, const char *node, struct sf_error **err)
 static bool put_aside(struct vm *vm, struct vm_drive *d, struct sf_error **err)
 {
     char empty[64];
-    json_int_t size;
+    json_int_t size = 0;
 
     empty_name(d, empty);
     if (d->aside)
