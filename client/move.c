@@ -127,6 +127,7 @@ PUBLIC bool sandferry_restore(struct sandferry *client, const struct sandferry_s
     request.n_patches = o.n_patches;
     request.patches = patches.all;
     request.hold = o.hold;
+    request.clone = o.clone;
     request.request_id = wire_text(o.request_id);
     return invoke(client, METHOD("RestoreSandbox"), &request.base,
                   &sandferry__v1__restore_sandbox_response__descriptor, o.timeout_ms, &reply,
@@ -175,6 +176,7 @@ PUBLIC bool sandferry_check_restore(struct sandferry *client,
     request.sandbox_id = wire_text(o.id);
     request.n_patches = o.n_patches;
     request.patches = patches.all;
+    request.clone = o.clone;
     return invoke(client, METHOD("CheckRestore"), &request.base,
                   &sandferry__v1__check_restore_response__descriptor, o.timeout_ms, &reply, err) &&
            give_obstacles(reply, ret, err);

@@ -153,6 +153,10 @@ struct sf_controller_class {
      * fail, may be repeated. */
     void (*unkeep)(struct sf_controller *c);
 
+    /* awaken: a saved sandbox that was held is to be thawed. Changes nothing; false with what
+     * speaks against that now, and it stays held. Down. */
+    bool (*awaken)(struct sf_controller *c, struct sf_error **err);
+
     /* New fields go here. */
 };
 
@@ -173,6 +177,14 @@ const char *sf_sandbox_id(const struct sf_sandbox *s);
 
 /* A directory of this sandbox on this host, 0700, for sockets and the like; removed with it. */
 const char *sf_sandbox_directory(const struct sf_sandbox *s);
+
+/*
+ * Whether the sandbox was restored as a clone: others of the same snapshot run beside it, here or
+ * elsewhere. Known from init on, and in every function after. What must be there once in the world
+ * (a MAC) is made anew in import, unless a patch says what it is to be; what the snapshot names of
+ * a host is not written to.
+ */
+bool sf_sandbox_is_clone(const struct sf_sandbox *s);
 
 /*
  * What another controller of this sandbox offers, by the offer's name. NULL: nobody does.

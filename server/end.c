@@ -32,6 +32,8 @@ static bool resume_held(struct daemon *d, struct sf_sandbox *s, struct sf_error 
 {
     switch (sandbox_state(s)) {
     case SANDBOX_FROZEN:
+        if (!lifecycle_awaken(s, err))
+            return sf_fail_in(err, "sandbox '%s': resume", s->id);
         journal_drop_snapshot(&d->journal, s->id);
         /* A thaw that finds the memory taken by a restore says so with sf_sandbox_invalid(). */
         lifecycle_thaw(s);

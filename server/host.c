@@ -43,6 +43,11 @@ const char *sf_sandbox_directory(const struct sf_sandbox *s)
     return s->directory;
 }
 
+bool sf_sandbox_is_clone(const struct sf_sandbox *s)
+{
+    return s->clone;
+}
+
 const void *sf_sandbox_offer(struct sf_sandbox *s, const char *name,
                              struct sf_controller **ret_owner)
 {

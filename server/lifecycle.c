@@ -263,6 +263,14 @@ void lifecycle_discard(struct sf_sandbox *s)
     }
 }
 
+bool lifecycle_awaken(struct sf_sandbox *s, struct sf_error **err)
+{
+    FOR_EACH_DOWN(s, instance)
+    if (!call(instance->controller, instance->controller->cls->awaken, "awaken", err))
+        return false;
+    return true;
+}
+
 bool lifecycle_is_frozen(const struct sf_sandbox *s)
 {
     FOR_EACH_DOWN(s, instance)

@@ -50,6 +50,8 @@ bool lifecycle_save(struct sf_sandbox *s, lifecycle_put_fn put, void *context,
                     struct sf_error **err);
 void lifecycle_thaw(struct sf_sandbox *s);
 void lifecycle_discard(struct sf_sandbox *s);
+/* Whether a sandbox that is held may be thawed; changes nothing. */
+bool lifecycle_awaken(struct sf_sandbox *s, struct sf_error **err);
 /* Some controller was frozen, and neither thawed nor discarded since. */
 bool lifecycle_is_frozen(const struct sf_sandbox *s);
 

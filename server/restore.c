@@ -216,9 +216,10 @@ static bool run(struct restore_job *job, struct sf_error **err)
         return sf_fail_in(err, "sandbox '%s'", id);
     if (!job->hold)
         journal_drop_snapshot(&d->journal, id);
-    journal_drop_given(&d->journal, id);
-    events_add(&d->events, id, "sandbox.restored", "sandbox '%s' is restored, and %s", id,
-               job->hold ? "held" : "runs");
+    if (!job->sandbox->clone) /* the snapshot can be restored again */
+        journal_drop_given(&d->journal, id);
+    events_add(&d->events, id, "sandbox.restored", "sandbox '%s' is restored%s, and %s", id,
+               job->sandbox->clone ? " as a clone" : "", job->hold ? "held" : "runs");
     return true;
 }
 
@@ -230,6 +231,15 @@ static bool need_snapshot(const Sandferry__V1__SandboxSnapshot *snapshot, struct
         return true;
     sf_fail(err, SF_INVALID_ARGUMENT, "snapshot: there is none: give what SaveSandbox gave");
     return sf_fail_detail(err, SF_DETAIL_FIELD, "snapshot", "missing");
+}
+
+/* Who else uses the memory would have to wait until somebody lets the guest run. */
+static bool check_clone(bool clone, bool hold, struct sf_error **err)
+{
+    if (!clone || !hold)
+        return true;
+    sf_fail(err, SF_INVALID_ARGUMENT, "hold: a clone runs at once; leave hold or clone away");
+    return sf_fail_detail(err, SF_DETAIL_FIELD, "hold", "not with clone");
 }
 
 static void fill_reply(const struct restore_job *job, Sandferry__V1__RestoreSandboxResponse *reply)
@@ -247,13 +257,15 @@ bool restore_sandbox(struct daemon *d, struct rpc_call *call,
                      const Sandferry__V1__RestoreSandboxRequest *request,
                      Sandferry__V1__RestoreSandboxResponse *reply, struct sf_error **err)
 {
-    if (!need_snapshot(request->snapshot, err))
+    if (!need_snapshot(request->snapshot, err) ||
+        !check_clone(request->clone, request->hold, err))
         return false;
     const char *id =
         request->sandbox_id[0] != '\0' ? request->sandbox_id : request->snapshot->sandbox_id;
     SF_CLEANUP(operation_leavep) struct sf_sandbox *s = operation_new_sandbox(d, id, NULL, err);
     if (s == NULL)
         return false;
+    s->clone = request->clone;
 
     struct restore_job job = {
         .daemon = d,
@@ -377,6 +389,7 @@ bool check_restore(struct daemon *d, const Sandferry__V1__CheckRestoreRequest *r
     struct sf_sandbox *s = operation_new_sandbox(d, id, directory, err);
     if (s == NULL)
         return false;
+    s->clone = request->clone;
 
     struct restore_job job = {
         .daemon = d,

@@ -57,6 +57,7 @@ struct sf_sandbox {
     struct daemon *daemon; /* borrowed; outlives every sandbox */
     struct sf_bytes face;  /* a packed Sandbox: what never changes: id, labels, options, time */
     atomic_uint refs;
+    bool clone; /* restored beside others of the same snapshot; never changes once it is seen */
 
     /* Under the lock. */
     struct instance *instances; /* owned; in the order of the daemon's modules ("down") */

@@ -7,6 +7,7 @@
 struct flags {
     const char *id;
     struct words patches;
+    bool clone;
     unsigned output;
 };
 enum { TABLE, JSON };
@@ -17,6 +18,8 @@ static const struct option options[] = {
       "the id that it would get (default: the saved one)" },
     { "patch",  'p', OPTION_WORDS(struct flags, patches), "CONTROLLER:OBJECT=VALUE",
       "as for 'sandferry restore'; repeatable" },
+    { "clone",  0,   OPTION_FLAG(struct flags, clone),    NULL,
+      "as for 'sandferry restore'" },
     { "output", 'o', OPTION_CHOICE(struct flags, output), "table|json",
       "how to print the reasons (default: table)" },
     { 0 },
@@ -53,6 +56,7 @@ static bool check(struct cli *cli, const struct flags *f, const struct sandferry
     if (!patches_parse(&patches, &f->patches, err) || !cli_connect(cli, err))
         return false;
     o.id = f->id;
+    o.clone = f->clone;
     o.n_patches = patches.n;
     o.patches = patches.all;
     progress_begin(&progress, cli, "checking '%s'", sandferry_snapshot_sandbox(snapshot));

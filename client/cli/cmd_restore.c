@@ -8,7 +8,7 @@
 struct flags {
     const char *id, *request_id;
     struct words patches;
-    bool hold;
+    bool hold, clone;
     unsigned output;
 };
 enum { TABLE, JSON };
@@ -21,6 +21,8 @@ static const struct option options[] = {
       "put something of this host in the place of something of the source; repeatable" },
     { "hold",       0,   OPTION_FLAG(struct flags, hold),       NULL,
       "load it, and leave it standing still until 'sandferry resume'" },
+    { "clone",      0,   OPTION_FLAG(struct flags, clone),      NULL,
+      "one of any number: the snapshot stays as it is, and can be cloned again" },
     { "request-id", 0,   OPTION_TEXT(struct flags, request_id), "ID",
       "a repeat with the same ID gets the first answer again" },
     { "output",     'o', OPTION_CHOICE(struct flags, output),   "table|json",
@@ -54,6 +56,7 @@ static bool restore(struct cli *cli, const struct flags *f,
     o.id = f->id;
     o.request_id = f->request_id;
     o.hold = f->hold;
+    o.clone = f->clone;
     o.n_patches = patches.n;
     o.patches = patches.all;
 
@@ -91,6 +94,9 @@ const struct command command_restore = {
         "FILE is what 'sandferry save' wrote; '-' is standard input. Prints how long each step\n"
         "took, and for how long the guest stood still (right if both hosts' clocks agree).\n"
         "After a failure nothing of the attempt is left, and FILE can be used again.\n\n"
+        "A clone gets memory, machine-id, hostname, random numbers and MACs of its own. What it\n"
+        "writes to a disk that no patch replaces ends with it; a share that can be written needs a\n"
+        "patch. While there are clones, FILE can only be cloned.\n\n"
         "A patch of scsi names a disk by a reservation id, its slot (0:3), its host path, or a\n"
         "path prefix that ends in '/'; one of plan9 a share by a reservation id, its name (2), "
         "its\n"
@@ -101,6 +107,7 @@ const struct command command_restore = {
                 "  sandferry restore web.snapshot --id web2 --patch scsi:/old/disks/=/new/disks/\n"
                 "  sandferry restore web.snapshot -p plan9:/srv/log=/mnt/log \\\n"
                 "      -p vpci:0000:3b:00.0=0000:5e:00.0\n"
+                "  sandferry restore web.snapshot --clone --id web-1\n"
                 "  sandferry restore web.snapshot --hold && sandferry resume web\n",
     .options = options,
     .flags_size = sizeof(struct flags),

@@ -512,6 +512,11 @@ const char *sf_sandbox_id(const struct sf_sandbox *s)
     return s->id;
 }
 
+bool sf_sandbox_is_clone(const struct sf_sandbox *s)
+{
+    return s->clone;
+}
+
 const char *sf_sandbox_directory(const struct sf_sandbox *s)
 {
     return s->directory;

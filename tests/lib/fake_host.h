@@ -21,6 +21,7 @@
 struct sf_sandbox {
     char id[SF_ID_SIZE];
     char directory[256];
+    bool clone; /* what sf_sandbox_is_clone() says; the test sets it */
     pthread_mutex_t lock;
     char *invalid;                    /* owned; why it is */
     struct sf_controller *controller; /* owned; of sf_controller_class_v1() */
