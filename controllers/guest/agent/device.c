@@ -52,8 +52,8 @@ static void wait_until_added(const char *device)
 
 /* ---- a device that was plugged ---- */
 
-static bool find_device(const char *name, char port[PCI_ADDRESS_ROOM], char ret[PCI_ADDRESS_ROOM],
-                        struct outcome *o)
+bool device_find(const char *name, char port[PCI_ADDRESS_ROOM], char ret[PCI_ADDRESS_ROOM],
+                 struct outcome *o)
 {
     char path[PATH_MAX];
 
@@ -72,7 +72,7 @@ static bool wait_for_device(const char *name, char ret[PCI_ADDRESS_ROOM], struct
     char port[PCI_ADDRESS_ROOM];
 
     for (long waited = 0; waited < APPEAR_MS; waited += LOOK_EVERY_MS) {
-        if (!find_device(name, port, ret, o))
+        if (!device_find(name, port, ret, o))
             return false;
         if (ret[0] != '\0') {
             wait_until_added(ret);
@@ -136,6 +136,11 @@ static bool wait_for_nodes(const char *device, struct pci_handles *ret, struct o
     return true;
 }
 
+bool device_wait(const char *name, char ret[PCI_ADDRESS_ROOM], struct outcome *o)
+{
+    return wait_for_device(name, ret, o) && wait_for_driver(ret, o);
+}
+
 /* In a job's child. Text: the address, the driver and the nodes with their numbers, a line each. */
 static bool add(const void *request, struct outcome *o)
 {
@@ -143,7 +148,7 @@ static bool add(const void *request, struct outcome *o)
     char device[PCI_ADDRESS_ROOM], driver[PCI_NAME_ROOM] = "";
     struct pci_handles handles = {0};
 
-    if (!wait_for_device(r->guest_address, device, o) || !wait_for_driver(device, o))
+    if (!device_wait(r->guest_address, device, o))
         return false;
     if (!pci_driver_of("/sys", device, driver))
         enable(device);
@@ -209,7 +214,7 @@ void device_add(uint64_t id, const AddDevice *request)
 
 /* ---- a device that is to be unplugged ---- */
 
-static bool unbind(const char *device, struct outcome *o)
+bool device_unbind(const char *device, struct outcome *o)
 {
     char driver[PCI_NAME_ROOM];
 
@@ -228,14 +233,14 @@ static bool let_go(const void *request, struct outcome *o)
     char port[PCI_ADDRESS_ROOM], device[PCI_ADDRESS_ROOM], users[700];
     struct pci_handles handles;
 
-    if (!find_device(r->guest_address, port, device, o))
+    if (!device_find(r->guest_address, port, device, o))
         return false;
     if (device[0] == '\0')
         return true;
     pci_handles_of("/sys", device, &handles); /* as many as there is room for */
     if (!r->force && pci_users("/proc", device, &handles, users, sizeof(users)) > 0)
         return outcome_fail(o, SF_FAILED_PRECONDITION, "%s in the guest; end that first", users);
-    return r->only_ask || unbind(device, o);
+    return r->only_ask || device_unbind(device, o);
 }
 
 void device_remove(uint64_t id, const RemoveDevice *request)

@@ -10,6 +10,8 @@
 #define MOUNTS_DIR RUN_DIR "/mounts"
 #define PODS_DIR   RUN_DIR "/pods"
 
+#define NETWORK_DIR RUN_DIR "/network"
+
 #define NAME_ROOM 161 /* an id, with the NUL */
 
 bool make_directories(const char *path); /* like mkdir -p; errno on failure */

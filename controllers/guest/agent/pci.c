@@ -11,7 +11,7 @@
 
 #include "guest/agent/files.h"
 
-#define PORTS     8
+#define PORTS     8 /* of each kind */
 #define DEPTH_MAX 6
 
 /* "0000:05:00.0" */
@@ -29,11 +29,19 @@ static bool is_address(const char *name)
 
 bool pci_port_of(const char *name, char ret[PCI_ADDRESS_ROOM])
 {
-    if (strlen(name) != 5 || strncmp(name, "port", 4) != 0 || name[4] < '0' ||
-        name[4] >= '0' + PORTS)
-        return false;
-    snprintf(ret, PCI_ADDRESS_ROOM, "0000:00:10.%c", name[4]);
-    return true;
+    static const struct {
+        const char *prefix, *slot;
+    } ports[] = {{"port", "10"}, {"nic", "11"}};
+
+    for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+        size_t size = strlen(ports[i].prefix);
+        if (strlen(name) != size + 1 || strncmp(name, ports[i].prefix, size) != 0 ||
+            name[size] < '0' || name[size] >= '0' + PORTS)
+            continue;
+        snprintf(ret, PCI_ADDRESS_ROOM, "0000:00:%s.%c", ports[i].slot, name[size]);
+        return true;
+    }
+    return false;
 }
 
 bool pci_device_at(const char *sys, const char *port, char ret[PCI_ADDRESS_ROOM])
@@ -92,9 +100,10 @@ static const struct {
     unsigned long class_code, vendor, device; /* 0: any */
     struct pci_kind kind;
 } kinds[] = {
-    /* class     vendor  device    modules  directory  prefix    file      word   */
-    { 0x010802,  0,      0,      { "nvme",  "nvme",    "nvme",   "state",  "live" } },
-    { 0,         0x1af4, 0x1044, { "rng",   "",        "virtio", "driver", NULL   } },
+    /* class     vendor  device    modules    directory  prefix    file      word   */
+    { 0x010802,  0,      0,      { "nvme",    "nvme",    "nvme",   "state",  "live" } },
+    { 0,         0x1af4, 0x1044, { "rng",     "",        "virtio", "driver", NULL   } },
+    { 0,         0x1af4, 0x1041, { "network", "",        "virtio", "driver", NULL   } },
 };
 /* clang-format on */
 

@@ -9,7 +9,8 @@
 /*
  * PCI devices that were plugged into root ports, as sysfs shows them. @sys: "/sys", or a test's.
  *
- * Port N of the host's machine document is the function 0000:00:10.N: see controllers/qemu.
+ * Of the host's machine document (controllers/qemu), "portN" is the function 0000:00:10.N, and
+ * "nicN" 0000:00:11.N.
  */
 
 #define PCI_ADDRESS_ROOM 13 /* "0000:05:00.0" */
@@ -17,7 +18,7 @@
 #define PCI_NODES_MAX    16
 #define PCI_FILES_MAX    16
 
-/* The function of a root port: "port3". False: there is no such name. */
+/* The function of a root port: "port3", "nic3". False: there is no such name. */
 bool pci_port_of(const char *name, char ret[PCI_ADDRESS_ROOM]);
 
 /* What is plugged into it. False: nothing is. */

@@ -73,13 +73,19 @@ static void plug_nvme(void)
 
 START_TEST(ports_have_the_names_of_the_machine_document)
 {
-    static const char *const none[] = {"port", "port8", "port10", "Port1", "port-", "", "../port1"};
+    static const char *const none[] = {"port", "port8",    "port10",   "Port1", "port-",
+                                       "",     "../port1", "nic",      "nic8",  "nic00",
+                                       "nick", "nic/",     "port3nic3"};
     char port[PCI_ADDRESS_ROOM];
 
     ck_assert(pci_port_of("port0", port));
     ck_assert_str_eq(port, "0000:00:10.0");
     ck_assert(pci_port_of("port7", port));
     ck_assert_str_eq(port, "0000:00:10.7");
+    ck_assert(pci_port_of("nic0", port));
+    ck_assert_str_eq(port, "0000:00:11.0");
+    ck_assert(pci_port_of("nic7", port));
+    ck_assert_str_eq(port, "0000:00:11.7");
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
         ck_assert_msg(!pci_port_of(none[i], port), "%s", none[i]);
 }

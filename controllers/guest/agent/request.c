@@ -9,6 +9,7 @@
 #include "guest/agent/exec.h"
 #include "guest/agent/freeze.h"
 #include "guest/agent/job.h"
+#include "guest/agent/network.h"
 #include "guest/agent/process.h"
 #include "guest/agent/reply.h"
 #include "guest/agent/share.h"
@@ -150,6 +151,31 @@ static void resize(const Request *r)
     reply_outcome(r->id, &o);
 }
 
+static void add_namespace(const Request *r)
+{
+    network_add_namespace(r->id, r->add_namespace);
+}
+
+static void remove_namespace(const Request *r)
+{
+    network_remove_namespace(r->id, r->remove_namespace);
+}
+
+static void add_interface(const Request *r)
+{
+    network_add_interface(r->id, r->add_interface);
+}
+
+static void remove_interface(const Request *r)
+{
+    network_remove_interface(r->id, r->remove_interface);
+}
+
+static void announce(const Request *r)
+{
+    network_announce(r->id);
+}
+
 static void freeze(const Request *r)
 {
     freeze_begin(r->id);
@@ -193,6 +219,11 @@ static const struct {
     [BODY(EXEC)]             = { exec,             false },
     [BODY(DELETE_PROCESS)]   = { delete_process,   false },
     [BODY(RESIZE)]           = { resize,           false },
+    [BODY(ADD_NAMESPACE)]    = { add_namespace,    false },
+    [BODY(REMOVE_NAMESPACE)] = { remove_namespace, false },
+    [BODY(ADD_INTERFACE)]    = { add_interface,    false },
+    [BODY(REMOVE_INTERFACE)] = { remove_interface, false },
+    [BODY(ANNOUNCE)]         = { announce,         false },
 };
 /* clang-format on */
 
