@@ -19,6 +19,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from machine import Machine  # noqa: E402
+from network_cases import NetworkCases  # noqa: E402
 from peer import Peer  # noqa: E402
 
 IMAGE, PROTO = sys.argv[1:3] if len(sys.argv) > 2 else (None, None)
@@ -44,11 +45,13 @@ def spec(rootfs, args, terminal):
                   "resources": {"memory": {"limit": 1 << 26}, "pids": {"limit": 64}}}})
 
 
-class AgentTest(unittest.TestCase):
+class AgentTest(NetworkCases, unittest.TestCase):
+    spec = staticmethod(spec)
+
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix="sandferry-agent-", dir="/dev/shm")
-        cls.disks = []
+        cls.disks, cls.nics = [], []
         cls.machine = Machine(IMAGE, cls.directory)
         cls.peer = Peer(cls.machine.connect("agent"), messages)
         cls.peer.wait("the agent", lambda: cls.peer.in_step)
@@ -81,7 +84,7 @@ class AgentTest(unittest.TestCase):
     def tearDown(self):
         self.assertEqual(self.peer.call("hello").code, OK)
 
-    def ask(self, code, name, **fields):
+    def ask(self, code, name, /, **fields):
         reply = self.peer.call(name, **fields)
         self.assertEqual(reply.code, code, reply.message)
         return reply
@@ -451,6 +454,8 @@ class AgentTest(unittest.TestCase):
         there = Machine(IMAGE, cls.directory, incoming=True)
         for disk in cls.disks:
             there.add_disk(*disk)
+        for nic in cls.nics:
+            there.add_nic(*nic)
         there.load()
         cls.machine.end()
         cls.machine = there
@@ -527,7 +532,11 @@ class AgentTest(unittest.TestCase):
             ("eject_disk", {"controller": 1, "lun": 9}), ("thaw", {"entropy": b"1"}),
             ("start_container", {"container_id": "c"}),
             ("create_container", {"container_id": "c", "layers": ["/x"], "rootfs_path": "/y"}),
-            ("input", {"container_id": "c", "data": b"abc"}))]
+            ("input", {"container_id": "c", "data": b"abc"}),
+            ("add_namespace", {"name": "n", "name_servers": ["fd00::1"]}), ("announce", {}),
+            ("add_interface", {"guest_address": "nic9", "namespace": "n", "device": "eth0"}),
+            ("remove_interface", {"guest_address": "nic9", "device": "eth0"}),
+            ("remove_namespace", {"name": "n"}))]
         chance = random.Random(7)
         for i in range(3000):
             data = bytearray(chance.choice(seeds))

@@ -29,6 +29,9 @@ class Machine:
                    "-device", "virtserialport,bus=vs.0,nr=1,chardev=agent,name=sandferry.agent"]
         for i in range(4):
             command += ["-device", "virtio-scsi-pci,id=scsi%d,addr=%#x" % (i, 4 + i)]
+        for i in range(2):
+            command += ["-device", "pcie-root-port,id=nic%d,addr=0x11.%d,chassis=%d,slot=%d%s"
+                        % (i, i, i + 1, i + 1, ",multifunction=on" if i == 0 else "")]
         if incoming:
             command += ["-incoming", "defer"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -65,6 +68,16 @@ class Machine:
                                              "read-only": read_only}})
         self.qmp("device_add", **{"driver": "scsi-hd", "drive": name, "id": name, "scsi-id": 0,
                                   "bus": "scsi%d.0" % controller, "lun": lun})
+
+    def add_nic(self, port, directory, mac):
+        """On a root port; its frames come and go as datagrams: see wire.py."""
+        listen, other = (os.path.join(directory, port + end) for end in (".qemu", ".wire"))
+        if os.path.exists(listen):
+            os.unlink(listen)  # of the machine before
+        self.qmp("netdev_add", type="dgram", id=port + "-net",
+                 local={"type": "unix", "path": listen}, remote={"type": "unix", "path": other})
+        self.qmp("device_add", driver="virtio-net-pci", id=port + "-nic", bus=port,
+                 netdev=port + "-net", mac=mac, romfile="")
 
     def keep_ram_in_place(self):
         self.qmp("migrate-set-capabilities",

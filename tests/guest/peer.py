@@ -144,7 +144,7 @@ class Peer:
         elif self.takes_output:
             self.tell_taken(key)
 
-    def request(self, name, number, **fields):
+    def request(self, name, number, /, **fields):
         message = self.messages.AgentMessage()
         message.request.id = number
         body = getattr(message.request, name)
@@ -156,7 +156,7 @@ class Peer:
                 setattr(body, field, value)
         return message.SerializeToString()
 
-    def begin(self, name, **fields):
+    def begin(self, name, /, **fields):
         number = self.at.next_id
         self.at.next_id += 1
         self.send(self.request(name, number, **fields))
@@ -168,7 +168,7 @@ class Peer:
         self.begin("output_taken", container_id=container, exec_id=exec_id, stream=stream,
                    offset=offset)
 
-    def call(self, name, **fields):
+    def call(self, name, /, **fields):
         number = self.begin(name, **fields)
         self.wait("an answer to " + name, lambda: number in self.replies)
         return self.replies.pop(number)

@@ -70,6 +70,17 @@ static bool remove_namespace(const void *request, struct outcome *o)
 
 /* ---- interfaces ---- */
 
+/* Asked before a device is waited for. */
+static bool is_there(const char *name, struct outcome *o)
+{
+    int network = netns_open(NETWORK_DIR, name);
+
+    if (network >= 0)
+        close(network);
+    return network >= 0 ||
+           outcome_fail(o, SF_NOT_FOUND, "the guest has no network namespace '%s'", name);
+}
+
 /* Text: the device's address. */
 static bool add_interface(const void *request, struct outcome *o)
 {
@@ -77,8 +88,9 @@ static bool add_interface(const void *request, struct outcome *o)
     static struct interface to;
     char device[PCI_ADDRESS_ROOM];
 
-    if (!network_interface(r, &to, o) || !device_wait(r->guest_address, device, o) ||
-        !lock_networks(o) || !nic_set(NETWORK_DIR, r->namespace_, device, &to, o))
+    if (!network_interface(r, &to, o) || !is_there(r->namespace_, o) ||
+        !device_wait(r->guest_address, device, o) || !lock_networks(o) ||
+        !nic_set(NETWORK_DIR, r->namespace_, device, &to, o))
         return false;
     snprintf(o->text, sizeof(o->text), "%s", device);
     return true;
