@@ -533,7 +533,7 @@ class AgentTest(NetworkCases, unittest.TestCase):
             ("start_container", {"container_id": "c"}),
             ("create_container", {"container_id": "c", "layers": ["/x"], "rootfs_path": "/y"}),
             ("input", {"container_id": "c", "data": b"abc"}),
-            ("add_namespace", {"name": "n", "name_servers": ["fd00::1"]}), ("announce", {}),
+            ("add_namespace", {"name": "n", "name_servers": ["fd00::1"]}),
             ("add_interface", {"guest_address": "nic9", "namespace": "n", "device": "eth0"}),
             ("remove_interface", {"guest_address": "nic9", "device": "eth0"}),
             ("remove_namespace", {"name": "n"}))]
