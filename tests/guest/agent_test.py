@@ -51,7 +51,7 @@ class AgentTest(NetworkCases, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix="sandferry-agent-", dir="/dev/shm")
-        cls.disks, cls.nics = [], []
+        cls.disks, cls.nics = [], {}
         cls.machine = Machine(IMAGE, cls.directory)
         cls.peer = Peer(cls.machine.connect("agent"), messages)
         cls.peer.wait("the agent", lambda: cls.peer.in_step)
@@ -454,8 +454,8 @@ class AgentTest(NetworkCases, unittest.TestCase):
         there = Machine(IMAGE, cls.directory, incoming=True)
         for disk in cls.disks:
             there.add_disk(*disk)
-        for nic in cls.nics:
-            there.add_nic(*nic)
+        for plug in cls.nics.values():
+            plug(there)
         there.load()
         cls.machine.end()
         cls.machine = there

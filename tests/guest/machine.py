@@ -55,6 +55,9 @@ class Machine:
     def qmp(self, command, **arguments):
         self.qmp_file.write(json.dumps({"execute": command, "arguments": arguments}))
         self.qmp_file.flush()
+        return self.read_answer(command)
+
+    def read_answer(self, command):
         while True:
             answer = json.loads(self.qmp_file.readline())
             if "return" in answer or "error" in answer:
@@ -76,6 +79,18 @@ class Machine:
             os.unlink(listen)  # of the machine before
         self.qmp("netdev_add", type="dgram", id=port + "-net",
                  local={"type": "unix", "path": listen}, remote={"type": "unix", "path": other})
+        self.plug_nic(port, mac)
+
+    def add_tap(self, port, fd, mac):
+        """On a root port; FD is a tap's and is closed here."""
+        send = json.dumps({"execute": "getfd", "arguments": {"fdname": port}}).encode()
+        socket.send_fds(self.qmp_socket, [send], [fd])
+        os.close(fd)
+        self.read_answer("getfd")
+        self.qmp("netdev_add", type="tap", id=port + "-net", fd=port)
+        self.plug_nic(port, mac)
+
+    def plug_nic(self, port, mac):
         self.qmp("device_add", driver="virtio-net-pci", id=port + "-nic", bus=port,
                  netdev=port + "-net", mac=mac, romfile="")
 

@@ -3,6 +3,7 @@ import json
 import os
 import time
 
+import hosts
 from wire import Wire, mac_bytes
 
 OK, INVALID, NOT_FOUND, EXISTS = 0, 3, 5, 6
@@ -16,26 +17,21 @@ class NetworkCases:
 
     def plug(self, port, ip="10.9.0.1", mac=MAC):
         """A NIC on a port, and its wire's other end."""
-        cls = type(self)
-        nic = (port, cls.machine.shared, mac)
-        cls.machine.add_nic(*nic)
-        cls.nics.append(nic)
-        wire = Wire(os.path.join(cls.machine.shared, port + ".qemu"),
-                    os.path.join(cls.machine.shared, port + ".wire"), ip)
+        directory = self.machine.shared
+        self.nics[port] = lambda machine: machine.add_nic(port, directory, mac)
+        self.nics[port](self.machine)
+        wire = Wire(os.path.join(directory, port + ".qemu"),
+                    os.path.join(directory, port + ".wire"), ip)
         self.addCleanup(wire.close)
         return wire
 
-    def unplug_nic(self, port, wire):
-        cls = type(self)
-        cls.machine.qmp("device_del", id=port + "-nic")
+    def unplug_nic(self, port):
+        self.machine.qmp("device_del", id=port + "-nic")
         deadline = time.monotonic() + 30
-        while any(port in json.dumps(bus) and port + "-nic" in json.dumps(bus)
-                  for bus in cls.machine.qmp("query-pci")):
+        while port + "-nic" in json.dumps(self.machine.qmp("query-pci")):
             self.assertLess(time.monotonic(), deadline, port)
-        cls.machine.qmp("netdev_del", id=port + "-net")
-        cls.nics = [nic for nic in cls.nics if nic[0] != port]
-        wire.close()
-        os.unlink(wire.path)
+        self.machine.qmp("netdev_del", id=port + "-net")
+        del self.nics[port]
 
     def network(self, name, **fields):
         self.ask(OK, "add_namespace", name=name, **fields)
@@ -48,17 +44,20 @@ class NetworkCases:
     def no_nic(self, port="nic1", namespace="net1", code=OK):
         self.ask(code, "remove_interface", guest_address=port, namespace=namespace, device="eth0")
 
-    def inside(self, namespace, script):
-        """What a container in the namespace says."""
-        spec = json.loads(self.spec("/run/sandferry/pods/p1/look/rootfs",
-                                    ["/bin/sh", "-c", script], False))
+    def spec_in(self, namespace, name, args):
+        spec = json.loads(self.spec("/run/sandferry/pods/p1/%s/rootfs" % name, args, False))
         for it in spec["linux"]["namespaces"]:
             if it["type"] == "network":
                 it["path"] = ROOT + namespace + "/netns"
         spec["mounts"].append({"destination": "/etc/resolv.conf", "type": "bind",
                                "source": ROOT + namespace + "/resolv.conf",
                                "options": ["bind", "ro"]})
-        code, out, err = self.run_to_end("look", [], spec=json.dumps(spec))
+        return json.dumps(spec)
+
+    def inside(self, namespace, script):
+        """What a container in the namespace says."""
+        spec = self.spec_in(namespace, "look", ["/bin/sh", "-c", script])
+        code, out, err = self.run_to_end("look", [], spec=spec)
         self.assertEqual(code, 0, err)
         return out.decode()
 
@@ -136,12 +135,13 @@ class NetworkCases:
         self.nic(namespace="net2")
         self.assertEqual(wire.who_has("10.9.0.2"), mac_bytes(MAC))
         self.no_nic(namespace="net2")
-        self.unplug_nic("nic1", wire)
+        self.unplug_nic("nic1")
         self.no_nic(namespace="net2")  # it is not there
         self.ask(OK, "remove_namespace", name="net2")
 
     def test_what_comes_from_a_nic_s_address_goes_by_its_own_table(self):
-        wires = [self.plug("nic0", "10.8.0.1", "02:00:00:00:00:03"), self.plug("nic1")]
+        self.plug("nic0", "10.8.0.1", "02:00:00:00:00:03")
+        self.plug("nic1")
         self.network("net1")
         route = {"destination": "0.0.0.0/0"}
         self.nic(port="nic0", device="eth1", mac_address="02:00:00:00:00:03",
@@ -159,8 +159,8 @@ class NetworkCases:
         self.no_nic()
         self.assertNotIn("10.9.0.2", self.inside("net1", "ip rule"))
         self.no_nic("nic0")
-        for port, wire in zip(("nic0", "nic1"), wires):
-            self.unplug_nic(port, wire)
+        self.unplug_nic("nic0")
+        self.unplug_nic("nic1")
         self.ask(OK, "remove_namespace", name="net1")
 
     def test_a_restored_guest_has_its_network_and_announces_it(self):
@@ -176,6 +176,55 @@ class NetworkCases:
         self.assertTrue(wire.ping(mac_bytes(MAC), "10.9.0.2"))
         self.nic()  # a repeat finds it
         self.no_nic()
-        self.unplug_nic("nic1", wire)
+        self.unplug_nic("nic1")
         self.ask(OK, "remove_namespace", name="net1")
         self.ask(OK, "announce")  # nothing to say
+
+    # ---- from host to host ----
+
+    def test_connections_outlive_a_move_to_another_host(self):
+        if not hosts.can_be_made():
+            self.skipTest("needs root, ip and /dev/net/tun")
+        world = hosts.Hosts()
+        self.addCleanup(world.end)
+        for host in (world.a, world.b):
+            world.add_tap(host, "tap0")
+
+        def on(host):
+            return lambda machine: machine.add_tap("nic1", world.open_tap(host, "tap0"), MAC)
+
+        on(world.a)(self.machine)
+        self.network("net1")
+        self.nic(addresses=["10.77.0.9/24", "fd77::9/64"])
+        self.create("server", [], spec=self.spec_in("net1", "server", ["/bin/netserver", "7007", "7009"]))
+        self.ask(OK, "start_container", container_id="server")
+        self.peer.wait("the server", lambda: self.output("server") == b"ready\n")
+        clients = [hosts.Echo(world, "10.77.0.9", 7007), hosts.Echo(world, "fd77::9", 7007),
+                   hosts.Download(world, "10.77.0.9", 7009), hosts.Ping(world, "10.77.0.9")]
+        self.go_on(clients)
+        self.assertEqual(world.port_of(MAC), "to-a")
+        self.nics["nic1"] = on(world.b)
+        self.hand_off()
+        self.ask(OK, "announce")
+        self.go_on(clients)
+        self.assertEqual(world.neighbour("10.77.0.9"), MAC)
+        self.assertEqual(world.neighbour("fd77::9"), MAC)
+        self.assertEqual(world.port_of(MAC), "to-b")
+        print("no answer for %.0f ms" % (clients[3].gap * 1000), end=" ", flush=True)
+        for client in clients:
+            client.end()
+        self.end_container("server")
+        self.no_nic()
+        self.unplug_nic("nic1")
+        self.ask(OK, "remove_namespace", name="net1")
+
+    def go_on(self, clients):
+        """Each gets further by some."""
+        def counts():
+            for client in clients:
+                client.check()
+            return [clients[0].words, clients[1].words, clients[2].blocks, clients[3].answers]
+
+        before = counts()
+        self.peer.wait("all go on", lambda: all(now > then + 10 for now, then in
+                                                zip(counts(), before)))
