@@ -95,29 +95,53 @@ static bool refuse_address(const struct ip *ip, int error, struct outcome *o)
                         ip->prefix, strerror(error));
 }
 
-static bool set_addresses(int fd, int device, const struct interface *to, struct outcome *o)
+static bool read_addresses(int fd, struct interface_address *ret, size_t *n, struct outcome *o)
+{
+    int error = interface_addresses(fd, ret, INTERFACE_ALL_ADDRESSES_MAX, n);
+
+    return error == 0 || outcome_fail(o, SF_INTERNAL, "the guest's addresses cannot be read: %s",
+                                      strerror(error));
+}
+
+static bool take_away_others(int fd, int device, const struct interface *to, struct outcome *o)
+{
+    static struct interface_address is[INTERFACE_ALL_ADDRESSES_MAX];
+    size_t n;
+    int error;
+
+    if (!read_addresses(fd, is, &n, o))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (is[i].device != device || is[i].link_local ||
+            is_among(&is[i].ip, to->addresses, to->n_addresses))
+            continue;
+        error = change_address(fd, device, &is[i].ip, false);
+        if (error != 0 && error != EADDRNOTAVAIL) /* gone with the one it was secondary to */
+            return refuse_address(&is[i].ip, error, o);
+    }
+    return true;
+}
+
+/* Read anew, since one that goes takes along, of IPv4, the others of its network. */
+static bool add_missing(int fd, int device, const struct interface *to, struct outcome *o)
 {
     static struct interface_address all[INTERFACE_ALL_ADDRESSES_MAX];
-    struct ip is[INTERFACE_ALL_ADDRESSES_MAX];
+    static struct ip is[INTERFACE_ALL_ADDRESSES_MAX];
     size_t n, n_is = 0;
-    int error = interface_addresses(fd, all, INTERFACE_ALL_ADDRESSES_MAX, &n);
-    if (error != 0)
-        return outcome_fail(o, SF_INTERNAL, "the guest's addresses cannot be read: %s",
-                            strerror(error));
+    int error;
 
-    for (size_t i = 0; i < n; i++) {
-        if (all[i].device != device)
-            continue;
-        if (is_among(&all[i].ip, to->addresses, to->n_addresses))
+    if (!read_addresses(fd, all, &n, o))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (all[i].device == device)
             is[n_is++] = all[i].ip;
-        else if (!all[i].link_local && (error = change_address(fd, device, &all[i].ip, false)) &&
-                 error != EADDRNOTAVAIL) /* it went with the one that it was secondary to */
-            return refuse_address(&all[i].ip, error, o);
-    }
-    for (size_t i = 0; i < to->n_addresses; i++)
-        if (!is_among(&to->addresses[i], is, n_is) &&
-            (error = change_address(fd, device, &to->addresses[i], true)) != 0)
+    for (size_t i = 0; i < to->n_addresses; i++) {
+        if (is_among(&to->addresses[i], is, n_is))
+            continue;
+        error = change_address(fd, device, &to->addresses[i], true);
+        if (error != 0)
             return refuse_address(&to->addresses[i], error, o);
+    }
     return true;
 }
 
@@ -211,6 +235,6 @@ static bool set_routes(int fd, int device, const struct interface *to, struct ou
 
 bool interface_set(int fd, const struct link *link, const struct interface *to, struct outcome *o)
 {
-    return set_device(fd, link, to, o) && set_addresses(fd, link->index, to, o) &&
-           set_routes(fd, link->index, to, o);
+    return set_device(fd, link, to, o) && take_away_others(fd, link->index, to, o) &&
+           add_missing(fd, link->index, to, o) && set_routes(fd, link->index, to, o);
 }

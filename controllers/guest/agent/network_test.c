@@ -10,6 +10,7 @@
 #include <linux/veth.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -245,6 +246,82 @@ static void set_and_set_otherwise(void)
     CHECK(!has_address(fd, link.index, "10.0.0.3/24") && routes_in(fd, MAIN_TABLE) == 0);
 }
 
+/* ---- any wish after any other ---- */
+
+/* Some of few, so that the same come again in other company. */
+static struct interface any_wish(void)
+{
+    static const char *const addresses[] = {"10.0.0.2/24", "10.0.0.3/24", "10.0.0.4/24",
+                                            "10.1.0.2/16", "fd00::2/64",  "fd00::3/64"};
+    static const char *const routes[][2] = {{"192.0.2.0/24", NULL},
+                                            {"0.0.0.0/0", "10.0.0.1"},
+                                            {"192.0.2.0/24", "10.9.9.9"},
+                                            {"2001:db8::/32", NULL},
+                                            {"::/0", "fd00::1"}};
+    struct interface to = {.name = "eth0", .mac = {2, 0, 0, 0, 0, 9}, .table = 103};
+
+    for (size_t i = 0; i < 6; i++)
+        if (rand() % 2 == 0)
+            to.addresses[to.n_addresses++] = ip_of(addresses[i]);
+    for (size_t i = 0; i < 5; i++) {
+        struct route *route = &to.routes[to.n_routes];
+        *route =
+            (struct route){.has_gateway = routes[i][1] != NULL, .metric = (uint32_t)(rand() % 3)};
+        route->destination = ip_of(routes[i][0]);
+        if (route->has_gateway)
+            route->gateway = ip_of(routes[i][1]);
+        to.n_routes += rand() % 2 == 0;
+    }
+    to.own_table = rand() % 2 == 0;
+    to.mac[5] = (uint8_t)(9 + rand() % 2);
+    snprintf(to.name, sizeof(to.name), "eth%d", rand() % 2);
+    return to;
+}
+
+static void is_exactly(int fd, const struct interface *to)
+{
+    static struct interface_address all[INTERFACE_ALL_ADDRESSES_MAX];
+    struct link link = link_of(fd, to->name);
+    size_t n = 0, n_ours = 0;
+
+    CHECK(link.index != 0 && (link.flags & IFF_UP) != 0);
+    CHECK(memcmp(link.mac, to->mac, MAC_SIZE) == 0);
+    CHECK(interface_addresses(fd, all, INTERFACE_ALL_ADDRESSES_MAX, &n) == 0);
+    for (size_t i = 0; i < n; i++)
+        n_ours += all[i].device == link.index && !all[i].link_local;
+    CHECK(n_ours == to->n_addresses);
+    for (size_t i = 0; i < to->n_addresses; i++) {
+        bool found = false;
+        for (size_t j = 0; j < n; j++)
+            found = found || ip_equal(&all[j].ip, &to->addresses[i]);
+        CHECK(found);
+    }
+    CHECK(routes_in(fd, MAIN_TABLE) == to->n_routes);
+    CHECK((routes_in(fd, 103) == 0) == (!to->own_table || to->n_addresses + to->n_routes == 0));
+    CHECK(rules_to(fd, 103) == (to->own_table ? to->n_addresses : 0));
+}
+
+static void set_again_and_again(void)
+{
+    struct outcome o = {0};
+    int fd = netlink_open();
+
+    CHECK(fd >= 0 && add_pair(fd, "eth0", "b"));
+    int index = link_of(fd, "eth0").index;
+    srand(7);
+    for (int i = 0; i < 200; i++) {
+        struct interface to = any_wish();
+        struct link link = link_of(fd, "eth0");
+        if (link.index == 0)
+            link = link_of(fd, "eth1");
+        CHECK(link.index == index);
+        if (!interface_set(fd, &link, &to, &o))
+            fprintf(stderr, "wish %d: %s\n", i, o.text);
+        CHECK(o.code == SF_OK);
+        is_exactly(fd, &to);
+    }
+}
+
 static void set_with_a_far_gateway(void)
 {
     struct interface to = wanted("10.0.0.2/32", "0.0.0.0/0", "192.0.2.1");
@@ -323,6 +400,12 @@ END_TEST
 START_TEST(a_device_becomes_what_is_asked)
 {
     in_child(set_and_set_otherwise);
+}
+END_TEST
+
+START_TEST(any_wish_is_met_after_any_other)
+{
+    in_child(set_again_and_again);
 }
 END_TEST
 
@@ -415,6 +498,7 @@ int main(void)
     tcase_add_test(tc, a_namespace_is_made_and_taken_away_as_often_as_asked);
     tcase_add_test(tc, a_namespace_that_is_half_made_is_made);
     tcase_add_test(tc, a_device_becomes_what_is_asked);
+    tcase_add_test(tc, any_wish_is_met_after_any_other);
     tcase_add_test(tc, a_gateway_may_be_outside_of_the_device_s_networks);
     tcase_add_test(tc, what_cannot_be_is_said);
     tcase_add_test(tc, addresses_are_announced);

@@ -66,7 +66,7 @@ static uint32_t metric_of(const struct route *r)
 static bool route_equal(const struct route *a, const struct route *b)
 {
     return ip_equal(&a->destination, &b->destination) && a->has_gateway == b->has_gateway &&
-           (!a->has_gateway || ip_equal(&a->gateway, &b->gateway)) &&
+           a->far == b->far && (!a->has_gateway || ip_equal(&a->gateway, &b->gateway)) &&
            metric_of(a) == metric_of(b) && a->table == b->table;
 }
 
@@ -85,6 +85,7 @@ static void look_at_route(void *context, const struct nlmsghdr *message)
         return;
     struct route it = {.destination = take_ip(m->rtm_family, attributes[RTA_DST], m->rtm_dst_len),
                        .has_gateway = attributes[RTA_GATEWAY] != NULL,
+                       .far = (m->rtm_flags & RTNH_F_ONLINK) != 0,
                        .metric = netlink_u32(attributes[RTA_PRIORITY]),
                        .table = netlink_u32(attributes[RTA_TABLE])};
     it.gateway =
