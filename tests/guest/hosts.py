@@ -122,7 +122,8 @@ class Hosts:
 
 
 class Running:
-    """Does something again and again in a thread, until it is told to end."""
+    """Does something again and again in a thread, until it is told to end. `count` grows: words,
+    blocks, answers."""
 
     def __init__(self):
         self.ending, self.why = False, None
@@ -153,19 +154,19 @@ class Echo(Running):
     def __init__(self, hosts, address, port, wait=60):
         self.sock = hosts.connect(address, port)
         self.sock.settimeout(wait)
-        self.words = 0
+        self.count = 0
         super().__init__()
 
     def step(self):
-        word = b"%020d" % self.words * 10
+        word = b"%020d" % self.count * 10
         self.sock.sendall(word)
         back = b""
         while len(back) < len(word):
             part = self.sock.recv(len(word) - len(back))
-            assert part, "the connection has ended after %d words" % self.words
+            assert part, "the connection has ended after %d words" % self.count
             back += part
         assert back == word, "%r came back for %r" % (back, word)
-        self.words += 1
+        self.count += 1
 
 
 class Download(Running):
@@ -174,11 +175,11 @@ class Download(Running):
     def __init__(self, hosts, address, port, wait=60):
         self.sock = hosts.connect(address, port)
         self.sock.settimeout(wait)
-        self.blocks, self.crc, self.rest = 0, 0, b""
+        self.count, self.crc, self.rest = 0, 0, b""
         super().__init__()
 
     def step(self):
-        assert self.pull(), "the connection has ended after %d blocks" % self.blocks
+        assert self.pull(), "the connection has ended after %d blocks" % self.count
 
     def pull(self):
         data = self.sock.recv(1 << 18)
@@ -187,10 +188,10 @@ class Download(Running):
             block, self.rest = self.rest[:BLOCK], self.rest[BLOCK:]
             crc = zlib.crc32(block[:-4], self.crc)
             number, = struct.unpack_from("<Q", block)
-            assert number == self.blocks, "block %d in place of %d" % (number, self.blocks)
+            assert number == self.count, "block %d in place of %d" % (number, self.count)
             assert block[-4:] == struct.pack("<I", crc), "block %d is damaged" % number
             self.crc = zlib.crc32(block[-4:], crc)
-            self.blocks += 1
+            self.count += 1
         return data
 
     def end(self):
@@ -213,7 +214,7 @@ class Ping(Running):
         self.sock = hosts.inside(hosts.client, lambda: socket.socket(
             socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
         self.sock.settimeout(0.01)
-        self.sent = self.answers = 0
+        self.sent = self.count = 0
         self.last, self.gap = None, 0.0
         super().__init__()
 
@@ -236,4 +237,4 @@ class Ping(Running):
             if packet[20] == 0 and packet[24:26] == head[4:6]:
                 now = time.monotonic()
                 self.gap = max(self.gap, now - self.last) if self.last else 0.0
-                self.last, self.answers = now, self.answers + 1
+                self.last, self.count = now, self.count + 1

@@ -220,11 +220,11 @@ class NetworkCases:
 
     def go_on(self, clients):
         """Each gets further by some."""
-        def counts():
+        before = [client.count for client in clients]
+
+        def all_further():
             for client in clients:
                 client.check()
-            return [clients[0].words, clients[1].words, clients[2].blocks, clients[3].answers]
+            return all(client.count > then + 10 for client, then in zip(clients, before))
 
-        before = counts()
-        self.peer.wait("all go on", lambda: all(now > then + 10 for now, then in
-                                                zip(counts(), before)))
+        self.peer.wait("all go on", all_further)
