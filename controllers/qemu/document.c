@@ -15,7 +15,7 @@
 #define MEMORY_MIN     (UINT64_C(64) << 20)
 #define MEMORY_MAX     (UINT64_C(1) << 40)
 #define PROCESSORS_MAX 64
-#define N_ROOT_PORTS   8 /* one multifunction slot: 0x10.0 to 0x10.7 */
+#define N_ROOT_PORTS   8 /* of each kind, in a multifunction slot: 0x10.0 to 0x10.7 */
 #define N_SCSI         4
 #define SHARES_CHARDEV "shares"
 
@@ -81,13 +81,15 @@ static struct document_device *add_device(struct document *d, const char *driver
     return device;
 }
 
-static void add_root_ports(struct document *d)
+/* @prefix: of their ids, which the guest's agent knows by @slot, too. @first: the number that no
+ * other port has. */
+static void add_root_ports(struct document *d, const char *prefix, unsigned slot, int first)
 {
     for (int i = 0; i < N_ROOT_PORTS; i++) {
         char id[16], addr[16], number[16];
-        snprintf(id, sizeof(id), "port%d", i);
-        snprintf(addr, sizeof(addr), "0x10.%d", i);
-        snprintf(number, sizeof(number), "%d", i + 1);
+        snprintf(id, sizeof(id), "%s%d", prefix, i);
+        snprintf(addr, sizeof(addr), "0x%x.%d", slot, i);
+        snprintf(number, sizeof(number), "%d", first + i);
         struct document_device *port = add_device(d, "pcie-root-port", id, "pcie.0", addr);
         if (i == 0)
             add_property(port, "multifunction", "on");
@@ -119,7 +121,8 @@ static void add_base_devices(struct document *d)
         snprintf(addr, sizeof(addr), "0x%d", 4 + i);
         add_device(d, "virtio-scsi-pci", id, "pcie.0", addr);
     }
-    add_root_ports(d);
+    add_root_ports(d, "port", 0x10, 1);
+    add_root_ports(d, "nic", 0x11, 1 + N_ROOT_PORTS);
     add_device(d, "vmgenid", "generation0", NULL, NULL);
 }
 
