@@ -128,7 +128,8 @@ int netlink_dump(int fd, uint16_t type, int family, netlink_each_fn each, void *
 void netlink_attributes(const struct nlmsghdr *message, size_t size, const struct rtattr **ret,
                         size_t room)
 {
-    memset(ret, 0, room * sizeof(ret[0]));
+    for (size_t i = 0; i < room; i++)
+        ret[i] = NULL;
     if (message->nlmsg_len < NLMSG_SPACE(size))
         return;
     const struct rtattr *at = (const struct rtattr *)((const uint8_t *)message + NLMSG_SPACE(size));

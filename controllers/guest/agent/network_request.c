@@ -133,7 +133,7 @@ static bool take_route(const Sandferry__V1__AgentRoute *r, struct route *ret, st
 bool network_interface(const Sandferry__V1__AgentAddInterface *r, struct interface *ret,
                        struct outcome *o)
 {
-    unsigned port;
+    unsigned port = 0;
 
     *ret = (struct interface){.mtu = r->mtu, .own_table = r->policy_based_routing};
     if (!network_port(r->guest_address, &port, o) || !network_namespace(r->namespace_, o) ||

@@ -100,7 +100,7 @@ static bool search(int own, struct search *ret)
 static bool look_for(const char *device, const char *name, struct link *ret, struct outcome *o)
 {
     static struct link links[LINKS_MAX];
-    size_t n;
+    size_t n = 0;
     int error = read_links(links, &n);
     if (error != 0)
         return outcome_fail(o, SF_INTERNAL, "the guest's network devices cannot be listed: %s",
@@ -143,7 +143,7 @@ static bool move(int own, int network, const char *root, const char *device, con
 
 static bool set(const char *device, const struct interface *to, struct outcome *o)
 {
-    struct link link;
+    struct link link = {0};
 
     if (!look_for(device, to->name, &link, o))
         return false;
@@ -160,7 +160,7 @@ static bool set(const char *device, const struct interface *to, struct outcome *
 static bool bring(int own, int network, const char *root, const char *name, const char *device,
                   const struct interface *to, struct outcome *o)
 {
-    struct link link;
+    struct link link = {0};
 
     if (!netns_enter(root, name, o) || !look_for(device, to->name, &link, o))
         return false;
