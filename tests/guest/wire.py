@@ -1,5 +1,6 @@
 """The other end of a NIC's cable: Ethernet frames, one for each datagram that QEMU sends."""
 import ipaddress
+import os
 import select
 import socket
 import struct
@@ -27,6 +28,8 @@ class Wire:
     def __init__(self, qemu, path, ip, mac="02:00:00:00:00:fe"):
         self.qemu, self.path = qemu, path
         self.ip, self.mac = ipaddress.ip_address(ip).packed, mac_bytes(mac)
+        if os.path.exists(path):
+            os.unlink(path)  # of the wire before
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind(path)
 

@@ -147,14 +147,20 @@ static bool add_missing(int fd, int device, const struct interface *to, struct o
 
 /* ---- the device ---- */
 
-/* All addresses and routes come from the host, none from a router that speaks. Of a kernel without
- * IPv6 nothing is said. */
-static void hear_no_routers(const char *device)
+static void switch_off(const char *device, const char *what)
 {
     char path[128];
 
-    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", device);
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", device, what);
     write_file(path, "0", 1);
+}
+
+/* All addresses and routes come from the host: none from a router that speaks, and nobody is asked
+ * whether one is taken. Of a kernel without IPv6 nothing is said. */
+static void believe_the_host(const char *device)
+{
+    switch_off(device, "accept_ra");
+    switch_off(device, "accept_dad");
 }
 
 /* A name and a MAC can be changed only of a device that is down; and then only is it taken down. */
@@ -179,7 +185,7 @@ static bool set_device(int fd, const struct link *link, const struct interface *
     if (error != 0)
         return outcome_fail(o, SF_INTERNAL, "device '%s' cannot be set up: %s", to->name,
                             strerror(error));
-    hear_no_routers(to->name);
+    believe_the_host(to->name);
     error = link_change(fd, link->index, &(struct link_change){.state = LINK_UP, .mtu = to->mtu});
     if (error == EINVAL || error == ERANGE)
         return outcome_fail(o, SF_INVALID_ARGUMENT, "device '%s' does not take an MTU of %u",

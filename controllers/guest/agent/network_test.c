@@ -343,6 +343,12 @@ static void refuse_what_the_kernel_refuses(void)
     CHECK(fd >= 0 && add_pair(fd, "a", "b"));
     struct link link = link_of(fd, "a");
     CHECK(!interface_set(fd, &link, &to, &o) && strstr(o.text, "0.0.0.0/0") != NULL);
+    CHECK(has_address(fd, link.index, "10.0.0.2/24")); /* half-way: what comes next goes on there */
+    to.routes[0].gateway = ip_of("10.0.0.1");
+    link = link_of(fd, "eth0");
+    CHECK(interface_set(fd, &link, &to, &o));
+    is_exactly(fd, &to);
+    to.routes[0].gateway = ip_of("224.0.0.1");
     snprintf(to.name, sizeof(to.name), "b");
     CHECK(!interface_set(fd, &link, &to, &o) && o.code == SF_ALREADY_EXISTS);
 }
