@@ -9,6 +9,7 @@
 #include "snapshot/limits.h"
 
 #define SPEC_MAX (256 * 1024) /* bytes */
+#define MACHINE_ID_PATH "/run/sandferry/identity/machine-id" /* in the guest */
 
 static void json_free(json_t **json)
 {
@@ -164,6 +165,26 @@ static json_t *part_of(json_t *parent, const char *key, json_t *other)
     return json_object_get(parent, key);
 }
 
+/* The guest's, which is another's in a clone. Who mounts something there has said what it is to be. */
+static bool add_machine_id(json_t *spec, struct sf_error **err)
+{
+    json_t *list = part_of(spec, "mounts", json_array());
+    size_t i;
+    json_t *mount;
+
+    json_array_foreach(list, i, mount)
+    {
+        const char *at = json_string_value(json_object_get(mount, "destination"));
+        if (at != NULL && (strcmp(at, "/etc") == 0 || strcmp(at, "/etc/machine-id") == 0))
+            return true;
+    }
+    return json_array_append_new(
+               list, json_pack("{s:s, s:s, s:s, s:[s, s, s, s, s]}", "destination",
+                               "/etc/machine-id", "type", "bind", "source", MACHINE_ID_PATH,
+                               "options", "bind", "ro", "nosuid", "nodev", "noexec")) == 0 ||
+           sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
+}
+
 /* The rules of a spec come in order: these are after those that forbid. */
 static bool allow_nodes(json_t *spec, const struct spec_mounts *mounts, struct sf_error **err)
 {
@@ -256,7 +277,8 @@ char *spec_make(const struct wanted_container *wanted, const struct container *c
             sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
         return NULL;
     }
-    if (!add_mounts(spec, mounts, err) || !allow_nodes(spec, mounts, err))
+    if (!add_mounts(spec, mounts, err) || !add_machine_id(spec, err) ||
+        !allow_nodes(spec, mounts, err))
         return NULL;
     json_object_set_new(
         spec, "root",

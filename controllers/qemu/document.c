@@ -370,8 +370,8 @@ static void add_head(struct arguments *a, const struct document *d, const struct
     add(a, "-m");
     add(a, "%lluM", memory_mib);
     add(a, "-object");
-    add(a, "memory-backend-file,id=ram,size=%lluM,mem-path=/proc/self/fd/%d,share=on", memory_mib,
-        l->ram_fd);
+    add(a, "memory-backend-file,id=ram,size=%lluM,mem-path=/proc/self/fd/%d,share=%s", memory_mib,
+        l->ram_fd, l->private_ram ? "off" : "on");
 }
 
 static void add_sockets(struct arguments *a, const struct document *d,

@@ -74,8 +74,9 @@ struct document_launch {
     int ram_fd, qmp_fd, agent_fd; /* guest RAM; two listening sockets */
     int shares_fd;                /* another; for a document that has the shares' line */
     int kernel_fd, initrd_fd;     /* -1 for an incoming machine: it needs none */
-    const char *generation_guid;  /* what the guest sees change: new for every run */
+    const char *generation_guid;  /* what the guest sees change when it is not who it was */
     bool incoming;                /* waits for its state */
+    bool private_ram;             /* what is written to guest RAM is not written to the file */
     bool filter;                  /* QEMU's own system call filter */
 };
 

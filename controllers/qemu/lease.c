@@ -38,15 +38,19 @@ static bool is_hex_digest(const char *text)
 static bool from_json(struct lease *ret, json_t *object)
 {
     const char *memory_id, *family_id, *digest, *sandbox, *conversation = NULL, *files = NULL;
+    const char *clone_of = "";
     json_int_t size, generation;
+    int ram_in_state = 0;
 
-    if (json_unpack(object, "{s:s, s:s, s:I, s:I, s:s, s:s, s?s, s?s}", "memory_id", &memory_id,
-                    "family_id", &family_id, "size_bytes", &size, "generation", &generation,
-                    "state_sha256", &digest, "sandbox", &sandbox, "conversation", &conversation,
-                    "files", &files) != 0 ||
+    if (json_unpack(object, "{s:s, s:s, s:I, s:I, s:s, s:s, s?s, s?s, s?s, s?b}", "memory_id",
+                    &memory_id, "family_id", &family_id, "size_bytes", &size, "generation",
+                    &generation, "state_sha256", &digest, "sandbox", &sandbox, "conversation",
+                    &conversation, "files", &files, "clone_of", &clone_of, "ram_in_state",
+                    &ram_in_state) != 0 ||
         size <= 0 || generation <= 0 || !sf_guid_valid(memory_id) || !sf_guid_valid(family_id) ||
-        !is_hex_digest(digest))
+        !is_hex_digest(digest) || (clone_of[0] != '\0' && !sf_guid_valid(clone_of)))
         return false;
+    ret->ram_in_state = ram_in_state != 0;
     ret->size_bytes = (uint64_t)size;
     ret->generation = (uint64_t)generation;
     ret->conversation = conversation == NULL ? NULL : strdup(conversation);
@@ -55,6 +59,7 @@ static bool from_json(struct lease *ret, json_t *object)
            copy_text(ret->family_id, sizeof(ret->family_id), family_id) &&
            copy_text(ret->state_sha256, sizeof(ret->state_sha256), digest) &&
            copy_text(ret->sandbox, sizeof(ret->sandbox), sandbox) &&
+           copy_text(ret->clone_of, sizeof(ret->clone_of), clone_of) &&
            (conversation == NULL || ret->conversation != NULL) &&
            (files == NULL || ret->files != NULL);
 }
@@ -88,6 +93,10 @@ static char *to_json(const struct lease *l)
                   "family_id", l->family_id, "size_bytes", (json_int_t)l->size_bytes, "generation",
                   (json_int_t)l->generation, "state_sha256", l->state_sha256, "sandbox", l->sandbox,
                   "conversation", l->conversation, "files", l->files);
+    if (object != NULL && l->clone_of[0] != '\0')
+        json_object_set_new(object, "clone_of", json_string(l->clone_of));
+    if (object != NULL && l->ram_in_state)
+        json_object_set_new(object, "ram_in_state", json_true());
     return object == NULL ? NULL : json_dumps(object, JSON_INDENT(1));
 }
 

@@ -13,25 +13,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "qemu/lease.h"
+#include "qemu/memory_private.h"
 
 #define LOCK_PATIENCE_MS 500 /* somebody may just be looking */
-
-struct memory {
-    struct memory_reference reference;
-    struct lease lease;  /* as it is on disk, or is about to be */
-    struct lease before; /* as it was before the last advance */
-    char *path;          /* owned; of the root, for messages */
-    int root, directory, ram, lock;
-    bool locked;
-    struct run_user user;
-};
-
-static inline void closep(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 /* ---- files ---- */
 
@@ -56,7 +40,7 @@ static void lock_name(const struct memory_reference *r, char ret[64])
     snprintf(ret, 64, "%s.lock", r->family_id);
 }
 
-static struct memory *memory_new(const struct memory_reference *reference, const char *root,
+struct memory *memory_make(const struct memory_reference *reference, const char *root,
                                  struct sf_error **err)
 {
     struct memory *m = calloc(1, sizeof(*m));
@@ -84,6 +68,7 @@ void memory_free(struct memory *m)
     closep(&m->root);
     lease_done(&m->lease);
     lease_done(&m->before);
+    memory_free(m->origin);
     free(m->path);
     free(m);
 }
@@ -115,7 +100,7 @@ static bool try_lock(struct memory *m)
 {
     if (m->lock < 0 && !open_lock(m))
         return false;
-    if (flock(m->lock, LOCK_EX | LOCK_NB) != 0)
+    if (flock(m->lock, (m->shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0)
         return false;
     if (lock_is_the_named_one(m))
         return true;
@@ -129,8 +114,14 @@ static bool held_by_another(const struct memory *m, struct sf_error **err)
 {
     struct lease now;
     SF_CLEANUP(sf_error_freep) struct sf_error *ignored = NULL;
-    bool known = lease_read(m->directory, &now, &ignored);
+    SF_CLEANUP(sf_freep) char *clones = m->shared ? NULL : memory_clones(m);
 
+    if (clones != NULL)
+        return sf_fail(err, SF_FAILED_PRECONDITION,
+                       "the RAM of memory '%s' is in use by %s: stop them first, or restore one "
+                       "more clone",
+                       m->reference.memory_id, clones);
+    bool known = lease_read(m->directory, &now, &ignored);
     sf_fail(err, SF_FAILED_PRECONDITION,
             "memory '%s' is in use%s%s%s: it runs, or a copy of it does; stop that one first",
             m->reference.memory_id, known ? " by sandbox '" : "", known ? now.sandbox : "",
@@ -140,7 +131,7 @@ static bool held_by_another(const struct memory *m, struct sf_error **err)
     return false;
 }
 
-static bool lock(struct memory *m, struct sf_error **err)
+bool memory_lock_now(struct memory *m, struct sf_error **err)
 {
     for (int tries = 0; !m->locked && tries <= LOCK_PATIENCE_MS / 10; tries++) {
         if (tries > 0)
@@ -160,7 +151,7 @@ void memory_let_go(struct memory *m)
 /* ---- making ---- */
 
 /* A guest that touches a page for which there is no room would end its QEMU, without a word. */
-static bool check_room(int root, const char *path, uint64_t needed, struct sf_error **err)
+bool memory_check_room(int root, const char *path, uint64_t needed, struct sf_error **err)
 {
     struct statvfs fs;
 
@@ -175,7 +166,7 @@ static bool check_room(int root, const char *path, uint64_t needed, struct sf_er
                    path, (unsigned long long)(room >> 20), (unsigned long long)(needed >> 20));
 }
 
-static bool make_files(struct memory *m, struct sf_error **err)
+bool memory_make_files(struct memory *m, struct sf_error **err)
 {
     const char *id = m->reference.memory_id;
 
@@ -190,7 +181,7 @@ static bool make_files(struct memory *m, struct sf_error **err)
     return true;
 }
 
-static void fill_lease(struct memory *m, const char *sandbox)
+void memory_fill_lease(struct memory *m, const char *sandbox)
 {
     const struct memory_reference *r = &m->reference;
 
@@ -211,15 +202,15 @@ struct memory *memory_create(const char *root, uint64_t size_bytes, const char *
         sf_fail(err, SF_UNAVAILABLE, "no entropy");
         return NULL;
     }
-    SF_CLEANUP(memory_freep) struct memory *m = memory_new(&reference, root, err);
+    SF_CLEANUP(memory_freep) struct memory *m = memory_make(&reference, root, err);
     if (m == NULL || (m->root = open_root(root, true, err)) < 0)
         return NULL;
     m->user = *user;
-    if (!check_room(m->root, root, size_bytes, err))
+    if (!memory_check_room(m->root, root, size_bytes, err))
         return NULL;
-    if (!make_files(m, err) || !lock(m, err))
+    if (!memory_make_files(m, err) || !memory_lock_now(m, err))
         goto remove;
-    fill_lease(m, sandbox);
+    memory_fill_lease(m, sandbox);
     if (lease_write(m->directory, &m->lease, err))
         return SF_STEAL(m);
 remove:
@@ -234,7 +225,7 @@ struct memory *memory_open(const char *root, const struct memory_reference *refe
         sf_fail(err, SF_INVALID_ARGUMENT, "the memory's ids are no GUIDs");
         return NULL;
     }
-    SF_CLEANUP(memory_freep) struct memory *m = memory_new(reference, root, err);
+    SF_CLEANUP(memory_freep) struct memory *m = memory_make(reference, root, err);
     if (m == NULL || (m->root = open_root(root, false, err)) < 0)
         return NULL;
     m->directory =
@@ -257,7 +248,17 @@ const struct memory_reference *memory_reference(const struct memory *m)
 
 int memory_ram(const struct memory *m)
 {
-    return m->ram;
+    return m->origin != NULL ? m->origin->ram : m->ram;
+}
+
+struct memory *memory_origin(const struct memory *m)
+{
+    return m->origin;
+}
+
+bool memory_ram_is_in_state(const struct memory *m)
+{
+    return m->lease.ram_in_state;
 }
 
 int memory_lock(const struct memory *m)
@@ -363,7 +364,7 @@ static void admit_parts(struct memory *m, struct sf_reasons *why)
     sf_error_free(err);
 }
 
-void memory_admit(const char *root, const struct memory_reference *reference,
+void memory_admit(const char *root, const struct memory_reference *reference, bool clone,
                   struct sf_reasons *why)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
@@ -373,8 +374,9 @@ void memory_admit(const char *root, const struct memory_reference *reference,
         sf_reasons_add_error(why, err);
         return;
     }
+    m->shared = clone;
     admit_parts(m, why);
-    if (!lock(m, &err))
+    if (!memory_lock_now(m, &err))
         sf_reasons_add_error(why, err);
     memory_let_go(m);
 }
@@ -429,15 +431,30 @@ static bool is_removed(const struct memory *m)
     return faccessat(m->root, m->reference.memory_id, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
 }
 
+/* A saved clone has its RAM still to be put into the file; some of it may be there already. */
+static bool check_room_for_ram(const struct memory *m, const struct lease *l,
+                               struct sf_error **err)
+{
+    struct stat st;
+    uint64_t there = fstat(m->ram, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+
+    if (m->shared || !l->ram_in_state || there >= m->reference.size_bytes)
+        return true;
+    return memory_check_room(m->root, m->path, m->reference.size_bytes - there, err);
+}
+
 bool memory_take(struct memory *m, struct sf_error **err)
 {
     struct lease l;
 
     if (m->locked)
         return true;
-    if (!lock(m, err))
+    if (!memory_lock_now(m, err))
         return false;
-    if (!check_all(m, &l, err)) {
+    bool read = check_all(m, &l, err);
+    if (!read || !check_room_for_ram(m, &l, err)) {
+        if (read)
+            lease_done(&l);
         if (is_removed(m)) /* who ran it since has ended: the lock file was made by us just now */
             remove_lock(m);
         memory_let_go(m);
@@ -452,7 +469,7 @@ bool memory_take_waste(struct memory *m, const char *sandbox, struct sf_error **
 {
     struct lease l;
 
-    if (!lock(m, err))
+    if (!memory_lock_now(m, err))
         return false;
     bool read = lease_read(m->directory, &l, err);
     bool waste = read && l.state_sha256[0] == '\0' && strcmp(l.sandbox, sandbox) == 0;
@@ -475,6 +492,7 @@ bool memory_advance(struct memory *m, const char *sandbox, struct sf_error **err
 
     next.generation++;
     next.state_sha256[0] = '\0';
+    next.ram_in_state = false;
     next.conversation = next.files = NULL;
     snprintf(next.sandbox, sizeof(next.sandbox), "%s", sandbox);
     if (!lease_write(m->directory, &next, err))
@@ -530,6 +548,12 @@ static bool take_notes(struct memory *m, const struct memory_notes *notes)
 
 bool memory_saved(struct memory *m, const struct memory_notes *notes, struct sf_error **err)
 {
+    return memory_seal(m, notes, m->origin != NULL, err);
+}
+
+bool memory_seal(struct memory *m, const struct memory_notes *notes, bool ram_in_state,
+                 struct sf_error **err)
+{
     SF_CLEANUP(closep) int fd = memory_state_open(m, err);
     if (fd < 0)
         return false;
@@ -538,7 +562,8 @@ bool memory_saved(struct memory *m, const struct memory_notes *notes, struct sf_
                        m->reference.memory_id, strerror(errno));
     if (!take_notes(m, notes))
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    fill_lease(m, NULL);
+    memory_fill_lease(m, NULL);
+    m->lease.ram_in_state = ram_in_state;
     lease_done(&m->before);
     if (lease_digest(fd, m->lease.state_sha256, err) && lease_write(m->directory, &m->lease, err))
         return true;
@@ -546,101 +571,26 @@ bool memory_saved(struct memory *m, const struct memory_notes *notes, struct sf_
     return false;
 }
 
-/* ---- copies ---- */
-
-static bool is_zero(const char *bytes, size_t n)
-{
-    return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
-}
-
-static bool copy_extent(int from, int to, off_t begin, off_t end)
-{
-    static const size_t block = 65536;
-    SF_CLEANUP(sf_freep) char *buffer = malloc(block);
-
-    while (buffer != NULL && begin < end) {
-        size_t want = (size_t)(end - begin) < block ? (size_t)(end - begin) : block;
-        ssize_t n = pread(from, buffer, want, begin);
-        if (n <= 0 && !(n < 0 && errno == EINTR))
-            return false;
-        if (n > 0 && !is_zero(buffer, (size_t)n) && pwrite(to, buffer, (size_t)n, begin) != n)
-            return false;
-        begin += n > 0 ? n : 0;
-    }
-    return buffer != NULL;
-}
-
-/* Holes stay holes. */
-static bool copy_sparse(int from, int to, off_t size)
-{
-    off_t begin = lseek(from, 0, SEEK_DATA);
-
-    while (begin >= 0 && begin < size) {
-        off_t end = lseek(from, begin, SEEK_HOLE);
-        if (end < 0 || !copy_extent(from, to, begin, end))
-            return false;
-        begin = lseek(from, end, SEEK_DATA);
-    }
-    return begin >= 0 || errno == ENXIO; /* no more data */
-}
-
-static bool copy_files(struct memory *from, struct memory *to, struct sf_error **err)
-{
-    SF_CLEANUP(closep) int state_from = memory_state_open(from, err);
-    if (state_from < 0)
-        return false;
-    SF_CLEANUP(closep) int state_to = memory_state_create(to, err);
-    struct stat st;
-    if (state_to < 0)
-        return false;
-    if (fstat(state_from, &st) == 0 &&
-        copy_sparse(from->ram, to->ram, (off_t)from->reference.size_bytes) &&
-        ftruncate(state_to, st.st_size) == 0 && copy_sparse(state_from, state_to, st.st_size) &&
-        fdatasync(to->ram) == 0)
-        return true;
-    return sf_fail(err, SF_RESOURCE_EXHAUSTED, "memory '%s' cannot be copied: %s",
-                   from->reference.memory_id, strerror(errno));
-}
-
-struct memory *memory_copy(struct memory *m, struct sf_error **err)
-{
-    struct memory_reference reference = m->reference;
-
-    if (!sf_guid_new(reference.memory_id)) {
-        sf_fail(err, SF_UNAVAILABLE, "no entropy");
-        return NULL;
-    }
-    SF_CLEANUP(memory_freep) struct memory *copy = memory_new(&reference, m->path, err);
-    if (copy == NULL)
-        return NULL;
-    copy->root = fcntl(m->root, F_DUPFD_CLOEXEC, 0);
-    struct stat st;
-    if (copy->root < 0 || fstat(m->ram, &st) != 0) {
-        sf_fail(err, SF_RESOURCE_EXHAUSTED, "memory '%s' cannot be copied: %s",
-                m->reference.memory_id, strerror(errno));
-        return NULL;
-    }
-    if (!check_room(m->root, m->path, (uint64_t)st.st_blocks * 512, err))
-        return NULL;
-    copy->user = (struct run_user){.drop = geteuid() == 0, .uid = st.st_uid, .gid = st.st_gid};
-    if (make_files(copy, err) && copy_files(m, copy, err)) {
-        fill_lease(copy, m->lease.sandbox);
-        if (memory_saved(copy, &(struct memory_notes){m->lease.conversation, m->lease.files}, err))
-            return SF_STEAL(copy);
-    }
-    memory_remove(copy);
-    return NULL;
-}
-
 /* ---- removing ---- */
+
+/* Also what a clone has written of disks. */
+static void remove_files(const struct memory *m)
+{
+    int fd = m->directory < 0 ? -1 : openat(m->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            unlinkat(m->directory, e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+    else
+        closep(&fd);
+}
 
 void memory_remove(struct memory *m)
 {
-    static const char *const files[] = {"lease", "lease.new", "state", "ram"};
-
-    if (m->directory >= 0)
-        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-            unlinkat(m->directory, files[i], 0);
+    remove_files(m);
     if (unlinkat(m->root, m->reference.memory_id, AT_REMOVEDIR) != 0 && errno != ENOENT)
         sf_warning("memory '%s': cannot be removed: %s, continuing", m->reference.memory_id,
                    strerror(errno));

@@ -21,6 +21,11 @@
  * The lock belongs to an open file description that QEMU shares, so a QEMU that has outlived its
  * daemon still has it. The generation is raised, durably, before the processors run; a snapshot
  * names the one that it was saved at, and so fits only memory that nobody has run since.
+ *
+ * Clones of one saved memory have its lock together, shared, and map its RAM so that what they write
+ * is theirs alone. None of them changes its generation. A clone has memory of its own beside it,
+ * with its own ids, lock and lease: nothing is in its RAM file, and once it is saved its device
+ * state has the RAM in it.
  */
 struct memory;
 
@@ -52,8 +57,8 @@ struct memory *memory_open(const char *root, const struct memory_reference *refe
 void memory_free(struct memory *m); /* closes; what is on disk stays. NULL is fine */
 SF_DEFINE_CLEANUP(struct memory, memory_free)
 
-/* Everything that speaks against running it from @reference; changes nothing. */
-void memory_admit(const char *root, const struct memory_reference *reference,
+/* Everything that speaks against running it, or a clone of it, from @reference; changes nothing. */
+void memory_admit(const char *root, const struct memory_reference *reference, bool clone,
                   struct sf_reasons *why);
 
 const struct memory_reference *memory_reference(const struct memory *m);
@@ -68,6 +73,28 @@ int memory_lock(const struct memory *m); /* for QEMU to inherit */
  * not the one that was saved.
  */
 bool memory_take(struct memory *m, struct sf_error **err);
+
+/**
+ * memory_clone() - the memory of a clone
+ * @origin:  from memory_open(); taken here, together with its other clones
+ * @sandbox: whose the clone is, for messages
+ * @user:    who QEMU runs as
+ *
+ * Its memory_ram() is that of @origin, to be mapped private.
+ *
+ * Return: @origin given away to it; NULL with @origin the caller's, and the reasons of
+ * memory_take().
+ */
+struct memory *memory_clone(struct memory *origin, const char *sandbox, const struct run_user *user,
+                            struct sf_error **err);
+/* What a clone was made from, for its lock, device state and conversation; NULL: it is no clone. */
+struct memory *memory_origin(const struct memory *m);
+/* The device state has the RAM in it: how it has to be read. After take. */
+bool memory_ram_is_in_state(const struct memory *m);
+/* A file of the clone's own, made here and removed with it; the caller's; -1. */
+int memory_clone_file(struct memory *m, const char *name, struct sf_error **err);
+/* Whether it could be taken as far as clones are concerned: FAILED_PRECONDITION names them. */
+bool memory_has_no_clones(struct memory *m, struct sf_error **err);
 
 /* Lock what @sandbox was the last to run and nobody can run any more, for there is no device state:
  * to remove it. FAILED_PRECONDITION if it is not so. */

@@ -79,7 +79,7 @@ static void expect_admit(const struct memory_reference *r, const char *words)
 {
     SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
 
-    memory_admit(root, r, why);
+    memory_admit(root, r, false, why);
     if (words[0] == '\0') {
         ck_assert_uint_eq(sf_reasons_count(why), 0);
         return;

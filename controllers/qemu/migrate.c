@@ -7,11 +7,18 @@
 
 #define MIGRATE_LOOK_MS 1
 
-static bool set_capabilities(struct qmp *q, struct sf_error **err)
+/* QEMU's own limit is for networks. */
+#define BANDWIDTH (INT64_C(1) << 40)
+
+/* RAM that others can see stays where it is; what nobody else has goes with the rest. */
+static bool set_capabilities(struct qmp *q, bool with_ram, struct sf_error **err)
 {
     json_t *arguments = json_pack("{s:[{s:s, s:b}]}", "capabilities", "capability",
-                                  "x-ignore-shared", "state", true);
-    return qmp_execute(q, "migrate-set-capabilities", arguments, NULL, err);
+                                  "x-ignore-shared", "state", !with_ram);
+    return qmp_execute(q, "migrate-set-capabilities", arguments, NULL, err) &&
+           (!with_ram ||
+            qmp_execute(q, "migrate-set-parameters",
+                        json_pack("{s:I}", "max-bandwidth", (json_int_t)BANDWIDTH), NULL, err));
 }
 
 static bool give_fd(struct qmp *q, int fd, struct sf_error **err)
@@ -52,16 +59,16 @@ static bool wait_until_over(struct qmp *q, uint32_t timeout_ms, struct sf_error 
     return false;
 }
 
-bool migrate_out(struct qmp *q, int fd, uint32_t timeout_ms, struct sf_error **err)
+bool migrate_out(struct qmp *q, int fd, bool with_ram, uint32_t timeout_ms, struct sf_error **err)
 {
-    return set_capabilities(q, err) && give_fd(q, fd, err) &&
+    return set_capabilities(q, with_ram, err) && give_fd(q, fd, err) &&
            qmp_execute(q, "migrate", json_pack("{s:s}", "uri", "fd:state"), NULL, err) &&
            wait_until_over(q, timeout_ms, err);
 }
 
-bool migrate_in(struct qmp *q, int fd, uint32_t timeout_ms, struct sf_error **err)
+bool migrate_in(struct qmp *q, int fd, bool with_ram, uint32_t timeout_ms, struct sf_error **err)
 {
-    return set_capabilities(q, err) && give_fd(q, fd, err) &&
+    return set_capabilities(q, with_ram, err) && give_fd(q, fd, err) &&
            qmp_execute(q, "migrate-incoming", json_pack("{s:s}", "uri", "fd:state"), NULL, err) &&
            wait_until_over(q, timeout_ms, err);
 }

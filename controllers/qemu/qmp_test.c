@@ -353,8 +353,8 @@ START_TEST(device_state_goes_out_and_in)
     FILE *file = tmpfile();
     struct qmp *q = start(_i == 0 ? out : in);
 
-    DO(_i == 0 ? migrate_out(q, fileno(file), 2000, &err)
-               : migrate_in(q, fileno(file), 2000, &err));
+    DO(_i == 0 ? migrate_out(q, fileno(file), false, 2000, &err)
+               : migrate_in(q, fileno(file), false, 2000, &err));
     ck_assert_int_ge(got_fd, 0);
     finish(q);
     fclose(file);
@@ -387,7 +387,7 @@ START_TEST(a_migration_that_fails_says_why)
     FILE *file = tmpfile();
     struct qmp *q = start(all[_i].rows);
 
-    ck_assert(!migrate_out(q, fileno(file), 2000, &err));
+    ck_assert(!migrate_out(q, fileno(file), false, 2000, &err));
     ck_assert_msg(strstr(sf_error_message(err), all[_i].words) != NULL, "%s",
                   sf_error_message(err));
     finish(q);

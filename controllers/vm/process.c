@@ -93,10 +93,8 @@ static bool start_open(struct vm *vm, bool incoming, struct start *s, struct sf_
 
 static bool start_qemu(struct vm *vm, const struct start *s, bool incoming, struct sf_error **err)
 {
-    char guid[SF_GUID_SIZE];
     struct run_user user;
-    if (!sf_guid_new(guid))
-        return sf_fail(err, SF_UNAVAILABLE, "no entropy");
+    const struct memory *origin = memory_origin(vm->memory);
     const struct probe *probe = vm_find_qemu(&user, err);
     if (probe == NULL)
         return false;
@@ -111,17 +109,20 @@ static bool start_qemu(struct vm *vm, const struct start *s, bool incoming, stru
         .shares_fd = s->shares,
         .kernel_fd = s->kernel,
         .initrd_fd = s->initrd,
-        .generation_guid = guid,
+        /* A guest that moves keeps its memory, and stays who it is. */
+        .generation_guid = memory_reference(vm->memory)->memory_id,
+        .private_ram = origin != NULL,
         .incoming = incoming,
         .filter = true,
     };
     char **arguments = document_arguments(&vm->document, &launch);
     if (arguments == NULL)
         return sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory");
-    int fds[7] = {launch.ram_fd, memory_lock(vm->memory), s->qmp, s->agent};
+    int fds[8] = {launch.ram_fd, memory_lock(vm->memory), s->qmp, s->agent};
     size_t n_fds = 4;
-    for (int i = 0; i < 3; i++) {
-        int more = (const int[]){s->shares, s->kernel, s->initrd}[i];
+    for (int i = 0; i < 4; i++) {
+        int more = (const int[]){s->shares, s->kernel, s->initrd,
+                                 origin != NULL ? memory_lock(origin) : -1}[i];
         if (more >= 0)
             fds[n_fds++] = more;
     }

@@ -80,7 +80,8 @@ bool vm_admit(struct sf_controller *c, struct sf_reasons *why, struct sf_error *
                              vm->agent_protocol, VM_AGENT_PROTOCOL);
     if (available_mib(&mib) && mib < SPARE_MIB)
         sf_reasons_add(why, "this host has %llu MiB of memory left, a VM needs %d", mib, SPARE_MIB);
-    memory_admit(vm_setting("memory-dir"), &vm->imported_memory, why);
+    memory_admit(vm_setting("memory-dir"), &vm->imported_memory,
+                 sf_sandbox_is_clone(vm->base.sandbox), why);
     return true;
 }
 
@@ -98,10 +99,37 @@ static bool give_ram_to_qemu(struct vm *vm, struct sf_error **err)
                    vm_id(vm), vm_setting("qemu-user"));
 }
 
+/* What is saved: for a clone that of what it is made from. */
+static struct memory *saved_memory(const struct vm *vm)
+{
+    struct memory *origin = memory_origin(vm->memory);
+
+    return origin != NULL ? origin : vm->memory;
+}
+
+static bool take_memory(struct vm *vm, struct sf_error **err)
+{
+    SF_CLEANUP(memory_freep)
+    struct memory *saved = memory_open(vm_setting("memory-dir"), &vm->imported_memory, err);
+    struct run_user user;
+
+    if (saved == NULL || !run_user_find(vm_setting("qemu-user"), &user, err))
+        return false;
+    if (!sf_sandbox_is_clone(vm->base.sandbox)) {
+        vm->memory = SF_STEAL(saved);
+        return memory_take(vm->memory, err);
+    }
+    vm->memory = memory_clone(saved, vm_id(vm), &user, err);
+    if (vm->memory == NULL)
+        return false;
+    saved = NULL; /* the clone's */
+    return true;
+}
+
 /* The lease knows better than the snapshot where a conversation stands that a restore had begun. */
 static bool import_conversation(struct vm *vm, struct sf_error **err)
 {
-    const char *newer = memory_conversation(vm->memory);
+    const char *newer = memory_conversation(saved_memory(vm));
     struct vm_floors floors SF_CLEANUP(vm_floors_done) = {0};
 
     if (newer == NULL)
@@ -113,19 +141,18 @@ bool vm_prepare(struct sf_controller *c, struct sf_error **err)
 {
     struct vm *vm = vm_of(c);
 
-    vm->memory = memory_open(vm_setting("memory-dir"), &vm->imported_memory, err);
-    return vm->memory != NULL && memory_take(vm->memory, err) && give_ram_to_qemu(vm, err) &&
-           vm_process_start(vm, true, err) && import_conversation(vm, err);
+    return take_memory(vm, err) && give_ram_to_qemu(vm, err) && vm_process_start(vm, true, err) && import_conversation(vm, err);
 }
 
 bool vm_load(struct sf_controller *c, struct sf_error **err)
 {
     struct vm *vm = vm_of(c);
-    SF_CLEANUP(closep) int fd = memory_state_open(vm->memory, err);
+    struct memory *saved = saved_memory(vm);
+    SF_CLEANUP(closep) int fd = memory_state_open(saved, err);
 
     if (fd < 0)
         return false;
-    return migrate_in(vm->qmp, fd, STATE_TIMEOUT_MS, err) || vm_process_explain(vm, err);
+    return migrate_in(vm->qmp, fd, memory_ram_is_in_state(saved), STATE_TIMEOUT_MS, err) || vm_process_explain(vm, err);
 }
 
 /* ---- resume ---- */
@@ -147,8 +174,9 @@ bool vm_resume(struct sf_controller *c, struct sf_error **err)
 
     if (vm->state != VM_RUNNING || vm->qmp == NULL)
         return sf_fail(err, SF_UNAVAILABLE, "the VM of sandbox '%s' is lost", vm_id(vm));
-    return run(vm, err) && vm_guest_hello(vm, HELLO_TIMEOUT_MS, err) && vm_guest_thaw(vm, err) &&
-           vm_lines_open_later(vm, err);
+    return run(vm, err) && vm_guest_hello(vm, HELLO_TIMEOUT_MS, err) &&
+           (memory_origin(vm->memory) == NULL || vm_guest_set_identity(vm, err)) &&
+           vm_guest_thaw(vm, err) && vm_lines_open_later(vm, err);
 }
 
 /* ---- abandon ---- */
@@ -191,9 +219,13 @@ void vm_abandon(struct sf_controller *c)
 {
     struct vm *vm = vm_of(c);
 
-    if (vm->memory != NULL)
+    bool clone = vm->memory != NULL && memory_origin(vm->memory) != NULL;
+
+    if (vm->memory != NULL && !clone)
         give_memory_back(vm);
     vm_process_end(vm);
+    if (clone)
+        memory_remove(vm->memory); /* what it was made from is as it was */
     memory_free(SF_STEAL(vm->memory));
     vm_floors_done(&vm->imported_floors);
     vm_options_done(&vm->options);

@@ -79,7 +79,8 @@ bool vm_write_state(struct vm *vm, const struct memory_notes *notes, struct sf_e
 {
     SF_CLEANUP(closep) int fd = memory_state_create(vm->memory, err);
 
-    return fd >= 0 && migrate_out(vm->qmp, fd, STATE_TIMEOUT_MS, err) &&
+    return fd >= 0 &&
+           migrate_out(vm->qmp, fd, memory_origin(vm->memory) != NULL, STATE_TIMEOUT_MS, err) &&
            memory_saved(vm->memory, notes, err);
 }
 
@@ -191,6 +192,13 @@ void vm_thaw(struct sf_controller *c)
         vm_lose(vm, sf_error_message(err));
         give_up_memory(vm);
     }
+}
+
+bool vm_awaken(struct sf_controller *c, struct sf_error **err)
+{
+    struct vm *vm = vm_of(c);
+
+    return !vm->saved || vm->memory == NULL || memory_has_no_clones(vm->memory, err);
 }
 
 void vm_discard(struct sf_controller *c)

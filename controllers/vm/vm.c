@@ -90,7 +90,7 @@ static bool boot(struct vm *vm, struct sf_error **err)
     vm_lines_open(vm);
     return vm_move(vm, VM_STARTED, err) && vm_lines_connect(vm, err) &&
            qmp_execute(vm->qmp, "cont", NULL, NULL, err) &&
-           vm_guest_hello(vm, BOOT_TIMEOUT_MS, err) && vm_move(vm, VM_ANSWERED, err);
+           vm_guest_hello(vm, BOOT_TIMEOUT_MS, err) && vm_guest_set_identity(vm, err) && vm_move(vm, VM_ANSWERED, err);
 }
 
 static void end(struct vm *vm)
@@ -198,5 +198,6 @@ SF_CONTROLLER_EXPORT(
     .resume  = vm_resume,
     .abandon = vm_abandon,
 
-    .unkeep  = vm_unkeep)
+    .unkeep  = vm_unkeep,
+    .awaken  = vm_awaken)
 /* clang-format on */

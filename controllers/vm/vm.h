@@ -188,7 +188,10 @@ void vm_orphan_end(const struct vm *vm);
 /* ---- guest.c: what we say to the agent ---- */
 bool vm_guest_hello(struct vm *vm, uint32_t timeout_ms, struct sf_error **err);
 bool vm_guest_freeze(struct vm *vm, uint32_t timeout_ms, struct sf_error **err);
-bool vm_guest_thaw(struct vm *vm, struct sf_error **err); /* with this host's clock, and entropy */
+/* With this host's clock, and entropy; true only when the agent has confirmed both. */
+bool vm_guest_thaw(struct vm *vm, struct sf_error **err);
+/* It becomes somebody: a new guest, or a clone before its thaw. */
+bool vm_guest_set_identity(struct vm *vm, struct sf_error **err);
 void vm_guest_shutdown(struct vm *vm);
 /* For guest_host_new(): hands events to the listeners. */
 void vm_guest_event(void *context, const void *event);
@@ -201,6 +204,7 @@ bool vm_keep(struct sf_controller *c, struct sf_error **err);
 void vm_unkeep(struct sf_controller *c);
 bool vm_save(struct sf_controller *c, struct sf_bytes *ret, struct sf_error **err);
 void vm_thaw(struct sf_controller *c);
+bool vm_awaken(struct sf_controller *c, struct sf_error **err);
 void vm_discard(struct sf_controller *c);
 /* The processors stand still, and all that the guest has said is here. */
 bool vm_halt(struct vm *vm, uint32_t limit_ms, struct sf_error **err);

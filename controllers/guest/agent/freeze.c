@@ -1,21 +1,19 @@
 #include "guest/agent/freeze.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/random.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "guest/agent/identity.h"
 #include "guest/agent/job.h"
 #include "guest/agent/reply.h"
 #include "guest/agent/share.h"
 
-#define NS_PER_S    INT64_C(1000000000)
-#define ENTROPY_MAX ((size_t)512)
+#define NS_PER_S INT64_C(1000000000)
 
 static bool frozen;
+static struct timespec frozen_at; /* by CLOCK_MONOTONIC */
 static uint64_t freezing; /* the request that waits for the sync; 0: none, or taken back */
 
 bool freeze_is_on(void)
@@ -45,8 +43,10 @@ static void written_back(uint64_t id, void *context, const struct outcome *o)
         return;
     }
     freezing = 0;
-    if (o->code == SF_OK)
+    if (o->code == SF_OK) {
         frozen = true;
+        clock_gettime(CLOCK_MONOTONIC, &frozen_at);
+    }
     reply_hold(frozen);
     reply_send_now(id, o, &reply);
 }
@@ -68,43 +68,34 @@ static bool set_clock(int64_t realtime_ns, struct outcome *o)
                         (long long)realtime_ns, strerror(errno));
 }
 
-/* Credited, and used at once: clones of one guest must not draw the same numbers. */
-static bool reseed(const ProtobufCBinaryData *entropy, struct outcome *o)
+/* A save and a restore may take any time, and the guest has not seen it: but never backwards. */
+static bool check_monotonic(struct outcome *o)
 {
-    struct {
-        int entropy_count, size; /* as struct rand_pool_info */
-        uint8_t bytes[ENTROPY_MAX];
-    } pool = {0};
-    size_t size = entropy->len < sizeof(pool.bytes) ? entropy->len : sizeof(pool.bytes);
+    struct timespec now = {0};
 
-    if (size == 0)
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec > frozen_at.tv_sec ||
+        (now.tv_sec == frozen_at.tv_sec && now.tv_nsec >= frozen_at.tv_nsec))
         return true;
-    pool.entropy_count = (int)size * 8;
-    pool.size = (int)size;
-    memcpy(pool.bytes, entropy->data, size);
-    int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-    bool ok = fd >= 0 && ioctl(fd, RNDADDENTROPY, &pool) == 0 && ioctl(fd, RNDRESEEDCRNG) == 0;
-    if (!ok)
-        outcome_fail(o, SF_INTERNAL, "the guest's random numbers could not be reseeded: %s",
-                     strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    explicit_bzero(&pool, sizeof(pool));
-    return ok;
+    return outcome_fail(o, SF_INTERNAL,
+                        "the guest's monotonic clock has gone back from %lld.%09ld s to %lld.%09ld s",
+                        (long long)frozen_at.tv_sec, frozen_at.tv_nsec, (long long)now.tv_sec,
+                        now.tv_nsec);
 }
 
-/* Thaws even if the rest cannot be done: a guest that stays frozen is of no use to anybody. */
+/* Thaws even if the rest cannot be done: a guest that stays frozen is of no use to anybody. The
+ * random numbers are new before the clock tells those who wait for it that time has passed. */
 void freeze_end(uint64_t id, const Sandferry__V1__AgentThaw *r)
 {
-    Sandferry__V1__AgentReply reply = SANDFERRY__V1__AGENT_REPLY__INIT;
     struct outcome o = {0};
 
     frozen = false;
     freezing = 0;
     share_hush();
-    if (set_clock(r->realtime_ns, &o))
-        reseed(&r->entropy, &o);
+    bool reseeded = identity_reseed(&r->entropy, &o);
+    if (reseeded && check_monotonic(&o))
+        set_clock(r->realtime_ns, &o);
     reply_hold(false);
-    reply_send_now(id, &o, &reply);
+    identity_tell(id, &o, reseeded && r->entropy.len > 0);
     reply_flush();
 }

@@ -32,6 +32,13 @@ struct process *process_find(const char *container_id, const char *exec_id)
     return NULL;
 }
 
+void process_each(void (*fn)(const struct process *p, void *context), void *context)
+{
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        if (processes[i] != NULL)
+            fn(processes[i], context);
+}
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0)

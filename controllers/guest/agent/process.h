@@ -59,6 +59,7 @@ struct process_wish {
 /* One that is to be made. NULL: see the outcome. Owned by the table. */
 struct process *process_new(const struct process_wish *wish, struct outcome *o);
 struct process *process_find(const char *container_id, const char *exec_id); /* NULL: none */
+void process_each(void (*fn)(const struct process *p, void *context), void *context);
 /* @pid 0: it could not be made, and is forgotten. */
 void process_made(struct process *p, pid_t pid);
 void process_forget(struct process *p);

@@ -8,6 +8,7 @@
 #include "guest/agent/disk.h"
 #include "guest/agent/exec.h"
 #include "guest/agent/freeze.h"
+#include "guest/agent/identity.h"
 #include "guest/agent/job.h"
 #include "guest/agent/network.h"
 #include "guest/agent/process.h"
@@ -186,6 +187,11 @@ static void thaw(const Request *r)
     freeze_end(r->id, r->thaw);
 }
 
+static void set_identity(const Request *r)
+{
+    identity_set(r->id, r->set_identity);
+}
+
 static void stop(const Request *r)
 {
     shutdown_guest(r->id);
@@ -224,6 +230,7 @@ static const struct {
     [BODY(ADD_INTERFACE)]    = { add_interface,    false },
     [BODY(REMOVE_INTERFACE)] = { remove_interface, false },
     [BODY(ANNOUNCE)]         = { announce,         false },
+    [BODY(SET_IDENTITY)]     = { set_identity,     true  },
 };
 /* clang-format on */
 
