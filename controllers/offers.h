@@ -64,6 +64,10 @@ struct sf_machine_offer {
      * NULL: it is in the VM no more. */
     bool (*put_aside)(struct sf_controller *owner, const char *device_id, const char *blockdev_json,
                       struct sf_error **err);
+
+    /* In a clone: a new file of its own, open to read and write, which ends with it. The
+     * descriptor is the caller's; -1. From prepare on. */
+    int (*clone_file)(struct sf_controller *owner, const char *name, struct sf_error **err);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */

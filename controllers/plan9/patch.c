@@ -50,6 +50,7 @@ static bool set_path(struct share *sh, const char *value, struct sf_error **err)
         (is_single_file(sh) && !take_file(sh, path, err)))
         return false;
     snprintf(sh->config.path, sizeof(sh->config.path), "%s", path);
+    sh->patched = true;
     return true;
 }
 
@@ -78,6 +79,7 @@ static bool patch_prefix(struct plan9 *p, const char *prefix, const char *value,
         if (!share_path_normalise(path, normal, err))
             return false;
         snprintf(sh->config.path, sizeof(sh->config.path), "%s", normal);
+        sh->patched = true;
         found++;
     }
     return found > 0 ? true

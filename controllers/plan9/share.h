@@ -85,6 +85,7 @@ struct share {
     char name[24]; /* the number in decimal */
     struct share_config config;
     unsigned state; /* enum share_state */
+    bool patched;   /* somebody has said what it is to be here */
 
     /* Its one mount in the guest. */
     unsigned mount;      /* enum mount_state */

@@ -91,7 +91,8 @@ static void admit_open(const struct share *sh, int root, const char *field, stru
 }
 
 /* @index: the place of the share in the section, for paths of fields. */
-static void admit_share(const struct share *sh, size_t index, struct sf_reasons *why)
+static void admit_share(const struct plan9 *p, const struct share *sh, size_t index,
+                        struct sf_reasons *why)
 {
     SF_CLEANUP(sf_error_freep) struct sf_error *err = NULL;
     SF_CLEANUP(sf_freep) char *path = sf_format("plan9.shares[%zu].host_path", index);
@@ -102,10 +103,16 @@ static void admit_share(const struct share *sh, size_t index, struct sf_reasons 
         sf_reasons_add_field(why, field, "share '%s': %s", sh->name, sf_error_message(err));
     else if (sh->state == SHARE_ADDED)
         admit_open(sh, root, field, why);
+    if (sf_sandbox_is_clone(p->base.sandbox) && !sh->config.read_only && !sh->patched)
+        sf_reasons_add_field(why, field,
+                             "share '%s' ('%s') can be written, and clones would write into each "
+                             "other's files: give this one a directory by a patch, which may be "
+                             "the same",
+                             sh->name, sh->config.path);
 }
 
 void travel_admit(struct plan9 *p, struct sf_reasons *why)
 {
     for (size_t i = 0; i < p->n_shares; i++)
-        admit_share(p->shares[i], i, why);
+        admit_share(p, p->shares[i], i, why);
 }

@@ -91,7 +91,7 @@ struct memory *memory_clone(struct memory *origin, const char *sandbox, const st
 struct memory *memory_origin(const struct memory *m);
 /* The device state has the RAM in it: how it has to be read. After take. */
 bool memory_ram_is_in_state(const struct memory *m);
-/* A file of the clone's own, made here and removed with it; the caller's; -1. */
+/* An empty file of the clone's own, made anew and removed with it; the caller's; -1. */
 int memory_clone_file(struct memory *m, const char *name, struct sf_error **err);
 /* Whether it could be taken as far as clones are concerned: FAILED_PRECONDITION names them. */
 bool memory_has_no_clones(struct memory *m, struct sf_error **err);

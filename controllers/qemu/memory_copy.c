@@ -169,7 +169,7 @@ struct memory *memory_clone(struct memory *origin, const char *sandbox, const st
 
 int memory_clone_file(struct memory *m, const char *name, struct sf_error **err)
 {
-    int fd = openat(m->directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = openat(m->directory, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         sf_fail(err, SF_UNAVAILABLE, "'%s' of memory '%s' cannot be made: %s", name,

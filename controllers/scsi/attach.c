@@ -35,9 +35,14 @@ static void close_fd(int *fd)
         close(*fd);
 }
 
+static bool is_read_only(const struct disk *d)
+{
+    return d->config.read_only || d->overlaid;
+}
+
 static int open_disk(const struct disk *d, struct sf_error **err)
 {
-    return sf_path_open(d->config.path, d->config.read_only ? O_RDONLY : O_RDWR, err);
+    return sf_path_open(d->config.path, is_read_only(d) ? O_RDONLY : O_RDWR, err);
 }
 
 static dev_t device_of(const struct stat *at)
@@ -152,7 +157,7 @@ static json_t *block_of(const struct disk *d, const char *id)
     snprintf(file, sizeof(file), "/dev/fdset/%u", d->fd_set);
     json_t *arguments =
         json_pack("{s:s, s:s, s:b, s:{s:s, s:s}}", "driver", formats[d->config.format], "node-name",
-                  id, "read-only", d->config.read_only, "file", "driver", protocols[d->config.type],
+                  id, "read-only", is_read_only(d), "file", "driver", protocols[d->config.type],
                   "filename", file);
     /* The image does not choose what else is opened. */
     if (d->config.format == DISK_FORMAT_QCOW2)
@@ -160,9 +165,30 @@ static json_t *block_of(const struct disk *d, const char *id)
     return arguments;
 }
 
-static bool add_block(struct scsi *s, const struct disk *d, const char *id, struct sf_error **err)
+/* Of a clone: the disk under what the guest writes. */
+static void base_of(const struct disk *d, char ret[32])
 {
-    return execute(s, "blockdev-add", block_of(d, id), err);
+    snprintf(ret, 32, "base-%u", d->slot);
+}
+
+static bool add_overlay(struct scsi *s, struct disk *d, const char *id, struct sf_error **err)
+{
+    char file[32], base[32];
+
+    base_of(d, base);
+    if (!overlay_make(s, d, err) || !execute(s, "blockdev-add", block_of(d, base), err))
+        return false;
+    snprintf(file, sizeof(file), "/dev/fdset/%u", d->overlay_set);
+    return execute(s, "blockdev-add",
+                   json_pack("{s:s, s:s, s:{s:s, s:s}, s:s}", "driver", "qcow2", "node-name", id,
+                             "file", "driver", "file", "filename", file, "backing", base),
+                   err);
+}
+
+static bool add_block(struct scsi *s, struct disk *d, const char *id, struct sf_error **err)
+{
+    return d->overlaid ? add_overlay(s, d, id, err)
+                       : execute(s, "blockdev-add", block_of(d, id), err);
 }
 
 /* QEMU gives no state out of a VM that has such an image open. */
@@ -205,9 +231,26 @@ static bool add_device(struct scsi *s, const struct disk *d, const char *id, str
                    err);
 }
 
+/* One that is not there is no error. */
 static bool remove_block(struct scsi *s, const char *id, struct sf_error **err)
 {
-    return execute(s, "blockdev-del", json_pack("{s:s}", "node-name", id), err);
+    if (execute(s, "blockdev-del", json_pack("{s:s}", "node-name", id), err))
+        return true;
+    if (sf_error_code(*err) != SF_FAILED_PRECONDITION ||
+        strstr(sf_error_message(*err), "Failed to find node") == NULL)
+        return false;
+    sf_error_free(*err);
+    *err = NULL;
+    return true;
+}
+
+static bool remove_blocks(struct scsi *s, const struct disk *d, const char *id,
+                          struct sf_error **err)
+{
+    char base[32];
+
+    base_of(d, base);
+    return remove_block(s, id, err) && (!d->overlaid || remove_block(s, base, err));
 }
 
 bool attach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
@@ -254,16 +297,13 @@ bool detach_disk(struct scsi *s, struct disk *d, struct sf_error **err)
     if (!machine->remove_device(owner, id, REMOVE_MS, err))
         return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
     is_gone(machine, owner, d, id);
-    if (!remove_block(s, id, err)) {
-        bool gone = sf_error_code(*err) == SF_FAILED_PRECONDITION &&
-                    strstr(sf_error_message(*err), "Failed to find node") != NULL;
-        if (!gone)
-            return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
-        sf_error_free(*err);
-        *err = NULL;
-    }
+    if (!remove_blocks(s, d, id, err))
+        return sf_fail_in(err, "disk '%s' ('%s')", name, d->config.path);
     struct sf_error *gone = NULL; /* the set goes with the last block node that uses it */
     machine->remove_fd(owner, d->fd_set, &gone);
+    sf_error_free(SF_STEAL(gone));
+    if (d->overlaid)
+        machine->remove_fd(owner, d->overlay_set, &gone);
     sf_error_free(gone);
     d->leftover = false;
     return true;

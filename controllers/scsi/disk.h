@@ -108,6 +108,8 @@ struct disk {
     uint64_t size_bytes; /* as the VM sees it, when the sandbox was saved */
     int64_t modified_ns; /* of the file, when the sandbox was saved */
     bool patched;        /* another file than the one that was saved */
+    bool overlaid;       /* of a clone: what the guest writes goes elsewhere, and ends with it */
+    uint32_t overlay_set; /* QEMU's set of where it goes, while it is attached */
     bool leftover;       /* QEMU may still hold what an attach began that has failed */
 };
 

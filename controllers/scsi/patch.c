@@ -114,6 +114,7 @@ static void admit_disk(struct scsi *s, struct disk *d, size_t index, struct sf_r
     int64_t modified_ns;
     char name[16];
 
+    d->overlaid = overlay_wanted(s, d); /* it is opened to read only */
     if (!identify_disk(d, &err) || !stat_disk(d, &size, &modified_ns, &err)) {
         sf_reasons_add_field(why, field != NULL ? field : "scsi.disks", "disk '%s': %s",
                              disk_name(d, name), sf_error_message(err));

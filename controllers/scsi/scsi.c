@@ -84,6 +84,11 @@ static void check_disk(const struct disk *d, struct sf_reasons *why)
     if (d->state == DISK_EJECTED || d->state == DISK_DETACHED)
         sf_reasons_add(why, "disk '%s' ('%s') is %s; release what holds it", disk_name(d, name),
                        d->config.path, disk_machine.states[d->state]);
+    else if (d->overlaid)
+        sf_reasons_add(why,
+                       "what this clone writes to disk '%s' ('%s') ends with it: let go of the disk, or "
+                       "restore the clone with a disk of its own, by a patch",
+                       disk_name(d, name), d->config.path);
     else if (d->state == DISK_ATTACHED && !stat_disk(d, &size, &modified_ns, &err))
         sf_reasons_add_error(why, err);
     for (unsigned i = 0; i < d->n_mounts; i++)
@@ -154,8 +159,12 @@ static bool scsi_prepare(struct sf_controller *c, struct sf_error **err)
 
     for (unsigned slot = 0; slot < SCSI_SLOTS; slot++) {
         struct disk *d = s->disks[slot];
-        if (d != NULL && d->state == DISK_ATTACHED &&
-            !(identify_disk(d, err) && attach_disk(s, d, err)))
+        if (d == NULL)
+            continue;
+        d->overlaid = overlay_wanted(s, d); /* also for one that is only reserved */
+        if (d->state != DISK_ATTACHED)
+            continue;
+        if (!identify_disk(d, err) || !attach_disk(s, d, err))
             return false; /* what was attached goes with the VM */
     }
     return true;

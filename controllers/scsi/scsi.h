@@ -74,6 +74,15 @@ bool guest_unmount(struct scsi *s, const struct disk *d, const struct disk_mount
                    struct sf_error **err);
 bool guest_eject(struct scsi *s, const struct disk *d, struct sf_error **err);
 
+/* ---- overlay.c: what a clone writes ---- */
+
+/* Whether a disk of a clone is written elsewhere than it says. */
+bool overlay_wanted(const struct scsi *s, const struct disk *d);
+/* Gives QEMU a new overlay over @d; a repeat makes it anew. */
+bool overlay_make(struct scsi *s, struct disk *d, struct sf_error **err);
+/* A whole qcow2 image in which nothing is written yet; for overlay_make(), and the test. */
+bool overlay_format(int fd, uint64_t size_bytes, struct sf_error **err);
+
 bool guest_device_valid(const char *path); /* "/dev/sda1" */
 
 /* ---- section.c ---- */

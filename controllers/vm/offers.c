@@ -105,6 +105,16 @@ static bool enable_scratch_encryption(struct sf_controller *owner)
     return vm_of(owner)->options.enable_scratch_encryption;
 }
 
+static int clone_file(struct sf_controller *owner, const char *name, struct sf_error **err)
+{
+    struct vm *vm = vm_of(owner);
+
+    if (vm->memory != NULL && memory_origin(vm->memory) != NULL)
+        return memory_clone_file(vm->memory, name, err);
+    sf_fail(err, SF_FAILED_PRECONDITION, "sandbox '%s' is no clone", vm_id(vm));
+    return -1;
+}
+
 const struct sf_machine_offer vm_machine_offer = {
     .size = sizeof(vm_machine_offer),
     .execute = execute,
@@ -115,6 +125,7 @@ const struct sf_machine_offer vm_machine_offer = {
     .file_saved = vm_file_saved,
     .enable_scratch_encryption = enable_scratch_encryption,
     .put_aside = vm_drive_keep,
+    .clone_file = clone_file,
 };
 
 /* ---- the guest ---- */
