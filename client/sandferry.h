@@ -318,7 +318,7 @@ struct sandferry_restore_options {
     const char *id;  /**< the sandbox's here; NULL: the saved one */
     size_t n_patches;
     const struct sandferry_patch *patches; /**< applied in order */
-    bool hold; /**< load it, and leave it standing still until sandferry_resume() */
+    bool hold;  /**< load it, and leave it standing still until sandferry_resume() */
     bool clone; /**< one of any number: see sandferry_restore(); not with hold */
 };
 #define SANDFERRY_RESTORE_OPTIONS_INIT SANDFERRY_SIZED_(struct sandferry_restore_options)
@@ -338,8 +338,8 @@ struct sandferry_restored {
  *
  * A snapshot of a hand-off is restored once: guest memory belongs to whoever runs it. With clone it
  * stays as it is, and any number may run side by side, each with memory, machine-id, hostname and
- * random numbers of its own. What a clone writes to disks that no patch replaces ends with it. While
- * there is one, the snapshot can only be cloned.
+ * random numbers of its own. What a clone writes to disks that no patch replaces ends with it.
+ * While there is one, the snapshot can only be cloned.
  *
  * Return: false, also with
  *

@@ -257,8 +257,7 @@ bool restore_sandbox(struct daemon *d, struct rpc_call *call,
                      const Sandferry__V1__RestoreSandboxRequest *request,
                      Sandferry__V1__RestoreSandboxResponse *reply, struct sf_error **err)
 {
-    if (!need_snapshot(request->snapshot, err) ||
-        !check_clone(request->clone, request->hold, err))
+    if (!need_snapshot(request->snapshot, err) || !check_clone(request->clone, request->hold, err))
         return false;
     const char *id =
         request->sandbox_id[0] != '\0' ? request->sandbox_id : request->snapshot->sandbox_id;

@@ -8,7 +8,7 @@
 
 #include "snapshot/limits.h"
 
-#define SPEC_MAX (256 * 1024) /* bytes */
+#define SPEC_MAX        (256 * 1024)                         /* bytes */
 #define MACHINE_ID_PATH "/run/sandferry/identity/machine-id" /* in the guest */
 
 static void json_free(json_t **json)
@@ -165,7 +165,8 @@ static json_t *part_of(json_t *parent, const char *key, json_t *other)
     return json_object_get(parent, key);
 }
 
-/* The guest's, which is another's in a clone. Who mounts something there has said what it is to be. */
+/* The guest's, which is another's in a clone. Who mounts something there has said what it is to be.
+ */
 static bool add_machine_id(json_t *spec, struct sf_error **err)
 {
     json_t *list = part_of(spec, "mounts", json_array());
@@ -178,10 +179,10 @@ static bool add_machine_id(json_t *spec, struct sf_error **err)
         if (at != NULL && (strcmp(at, "/etc") == 0 || strcmp(at, "/etc/machine-id") == 0))
             return true;
     }
-    return json_array_append_new(
-               list, json_pack("{s:s, s:s, s:s, s:[s, s, s, s, s]}", "destination",
-                               "/etc/machine-id", "type", "bind", "source", MACHINE_ID_PATH,
-                               "options", "bind", "ro", "nosuid", "nodev", "noexec")) == 0 ||
+    return json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:[s, s, s, s, s]}",
+                                                 "destination", "/etc/machine-id", "type", "bind",
+                                                 "source", MACHINE_ID_PATH, "options", "bind", "ro",
+                                                 "nosuid", "nodev", "noexec")) == 0 ||
            sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
 }
 

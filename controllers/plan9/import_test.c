@@ -102,6 +102,26 @@ START_TEST(all_shares_of_a_directory_are_patched_together)
 }
 END_TEST
 
+/* Which may be the old one: somebody has said so. */
+START_TEST(a_clone_is_told_where_it_may_write)
+{
+    add("a", false);
+    add("b", true);
+    SF_CLEANUP(sf_bytes_done) struct sf_bytes section = saved();
+    struct sf_sandbox *source = to_another();
+
+    sandbox->clone = true;
+    ck_assert(import(&section));
+    SF_CLEANUP(sf_freep) char *reasons = admit();
+    ck_assert_msg(strstr(reasons, at("a")) != NULL && strstr(reasons, at("b")) == NULL, "%s",
+                  reasons);
+    ck_assert(CLS->patch(&p->base, at("a"), at("a"), &err));
+    SF_CLEANUP(sf_freep) char *none = admit();
+    ck_assert_str_eq(none, "");
+    back_to(source);
+}
+END_TEST
+
 /* ---- Nothing is believed ---- */
 
 START_TEST(every_cut_is_survived)
@@ -262,6 +282,7 @@ int main(void)
                         (int)(sizeof(patches) / sizeof(patches[0])));
     tcase_add_test(cases, a_reservation_is_patched_as_its_share);
     tcase_add_test(cases, all_shares_of_a_directory_are_patched_together);
+    tcase_add_test(cases, a_clone_is_told_where_it_may_write);
     tcase_add_test(cases, every_cut_is_survived);
     tcase_add_loop_test(cases, nothing_that_cannot_be_is_taken, 0,
                         (int)(sizeof(hostile) / sizeof(hostile[0])));

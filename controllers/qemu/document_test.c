@@ -230,6 +230,20 @@ START_TEST(too_many_devices_are_refused)
 }
 END_TEST
 
+/* What a clone writes to its RAM is not for the file that others map. */
+START_TEST(ram_of_a_clone_is_private)
+{
+    struct document_launch l = launch;
+    struct document d;
+    l.private_ram = true;
+    ck_assert(document_make(&d, &some, &err));
+    SF_CLEANUP(sf_freep) char *line = line_of(&d, &l);
+
+    ck_assert_ptr_nonnull(strstr(line, "mem-path=/proc/self/fd/5,share=off "));
+    ck_assert_ptr_null(strstr(line, "share=on"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("qemu_document");
@@ -238,6 +252,7 @@ int main(void)
     tcase_add_loop_test(documents, text_and_document_are_the_same, 0, 2);
     tcase_add_test(documents, defaults_are_named);
     tcase_add_test(documents, the_command_line_is_this_one);
+    tcase_add_test(documents, ram_of_a_clone_is_private);
     tcase_add_test(documents, both_sides_build_the_same_devices);
     tcase_add_loop_test(documents, what_makes_no_sense_is_refused, 0,
                         sizeof(refused) / sizeof(refused[0]));

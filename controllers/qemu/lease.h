@@ -11,12 +11,12 @@
 struct lease {
     char memory_id[SF_GUID_SIZE], family_id[SF_GUID_SIZE];
     uint64_t size_bytes, generation;
-    char state_sha256[65];    /* hex; "": it runs, or has ended without a save */
-    char sandbox[SF_ID_SIZE]; /* who ran it last */
+    char state_sha256[65];       /* hex; "": it runs, or has ended without a save */
+    char sandbox[SF_ID_SIZE];    /* who ran it last */
     char clone_of[SF_GUID_SIZE]; /* the family whose RAM is under this one's; "": none */
     bool ram_in_state;           /* the device state has the RAM in it; what the file has is old */
-    char *conversation;       /* see memory_notes; owned; NULL: none */
-    char *files;              /* likewise */
+    char *conversation;          /* see memory_notes; owned; NULL: none */
+    char *files;                 /* likewise */
 };
 
 void lease_done(struct lease *l);

@@ -41,7 +41,7 @@ static void lock_name(const struct memory_reference *r, char ret[64])
 }
 
 struct memory *memory_make(const struct memory_reference *reference, const char *root,
-                                 struct sf_error **err)
+                           struct sf_error **err)
 {
     struct memory *m = calloc(1, sizeof(*m));
     char *path = strdup(root);
@@ -432,8 +432,7 @@ static bool is_removed(const struct memory *m)
 }
 
 /* A saved clone has its RAM still to be put into the file; some of it may be there already. */
-static bool check_room_for_ram(const struct memory *m, const struct lease *l,
-                               struct sf_error **err)
+static bool check_room_for_ram(const struct memory *m, const struct lease *l, struct sf_error **err)
 {
     struct stat st;
     uint64_t there = fstat(m->ram, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;

@@ -22,9 +22,9 @@
  * daemon still has it. The generation is raised, durably, before the processors run; a snapshot
  * names the one that it was saved at, and so fits only memory that nobody has run since.
  *
- * Clones of one saved memory have its lock together, shared, and map its RAM so that what they write
- * is theirs alone. None of them changes its generation. A clone has memory of its own beside it,
- * with its own ids, lock and lease: nothing is in its RAM file, and once it is saved its device
+ * Clones of one saved memory have its lock together, shared, and map its RAM so that what they
+ * write is theirs alone. None of them changes its generation. A clone has memory of its own beside
+ * it, with its own ids, lock and lease: nothing is in its RAM file, and once it is saved its device
  * state has the RAM in it.
  */
 struct memory;

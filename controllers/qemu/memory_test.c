@@ -373,6 +373,160 @@ START_TEST(waste_is_what_nobody_can_run)
 }
 END_TEST
 
+/* ---- clones ---- */
+
+static struct memory *clone_one(const struct memory_reference *r, const char *sandbox)
+{
+    SF_CLEANUP(memory_freep) struct memory *origin = memory_open(root, r, &err);
+    ck_assert_msg(origin != NULL, "%s", SF_WHY(err));
+    struct memory *m = memory_clone(origin, sandbox, &as_we_are, &err);
+
+    if (m != NULL)
+        origin = NULL; /* the clone's */
+    return m;
+}
+
+static void end_clone(struct memory *m)
+{
+    memory_remove(m);
+    memory_free(m);
+}
+
+static void expect_admit_clone(const struct memory_reference *r, const char *words)
+{
+    SF_CLEANUP(sf_reasons_freep) struct sf_reasons *why = sf_reasons_new();
+
+    memory_admit(root, r, true, why);
+    ck_assert_uint_eq(sf_reasons_count(why), words[0] == '\0' ? 0 : 1);
+    if (words[0] != '\0')
+        ck_assert_msg(strstr(sf_reasons_get(why, 0)->text, words) != NULL, "%s",
+                      sf_reasons_get(why, 0)->text);
+}
+
+static void expect_taken(const struct memory_reference *r)
+{
+    SF_CLEANUP(memory_freep) struct memory *m = open_one(r);
+
+    DO(memory_take(m, &err));
+    memory_let_go(m);
+}
+
+START_TEST(clones_run_together_and_nobody_else)
+{
+    SF_CLEANUP(memory_freep) struct memory *m = make_one();
+    struct memory_reference r;
+    save_one(m, &r);
+    struct memory *a = clone_one(&r, "a"), *b = clone_one(&r, "b");
+
+    ck_assert_ptr_nonnull(a);
+    ck_assert_ptr_nonnull(b);
+    ck_assert_ptr_nonnull(memory_origin(a));
+    ck_assert_str_ne(memory_reference(a)->memory_id, memory_reference(b)->memory_id);
+    ck_assert_str_ne(memory_reference(a)->family_id, memory_reference(b)->family_id);
+    ck_assert_str_ne(memory_reference(a)->family_id, r.family_id);
+    expect_admit_clone(&r, "");
+    expect_admit(&r, "in use by clone");
+    ck_assert(!memory_take(m, &err));
+    expect_error(SF_FAILED_PRECONDITION, "stop them first");
+    ck_assert(!memory_has_no_clones(m, &err));
+    expect_error(SF_FAILED_PRECONDITION, "'a'");
+    end_clone(a);
+    ck_assert(!memory_has_no_clones(m, &err));
+    expect_error(SF_FAILED_PRECONDITION, "clone 'b'");
+    end_clone(b);
+    DO(memory_has_no_clones(m, &err));
+    expect_taken(&r);
+    memory_remove(m);
+}
+END_TEST
+
+START_TEST(what_runs_cannot_be_cloned)
+{
+    SF_CLEANUP(memory_freep) struct memory *m = make_one();
+    struct memory_reference r;
+
+    save_one(m, &r);
+    DO(memory_take(m, &err));
+    ck_assert_ptr_null(clone_one(&r, "a"));
+    expect_error(SF_FAILED_PRECONDITION, "in use by sandbox 's1'");
+    expect_admit_clone(&r, "in use by sandbox 's1'");
+    DO(memory_advance(m, "s1", &err));
+    memory_let_go(m); /* as if it had ended without a save */
+    ck_assert_ptr_null(clone_one(&r, "a"));
+    expect_error(SF_FAILED_PRECONDITION, "has been run since");
+    memory_remove(m);
+}
+END_TEST
+
+START_TEST(a_clone_changes_nothing_of_its_origin)
+{
+    SF_CLEANUP(memory_freep) struct memory *m = make_one();
+    struct memory_reference r;
+    save_one(m, &r);
+    struct memory *a = clone_one(&r, "a");
+    ck_assert_ptr_nonnull(a);
+
+    DO(memory_advance(a, "a", &err));
+    int fd = memory_clone_file(a, "disk-0.qcow2", &err);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    end_clone(a); /* with its files */
+    expect_admit(&r, "");
+    expect_taken(&r);
+    DO(memory_take(m, &err));
+    memory_remove(m);
+    ck_assert_int_eq(rmdir(root), 0); /* nothing is left */
+    ck_assert_int_eq(mkdir(root, 0700), 0);
+}
+END_TEST
+
+START_TEST(a_saved_clone_has_its_ram_in_its_state)
+{
+    SF_CLEANUP(memory_freep) struct memory *m = make_one();
+    struct memory_reference r, its;
+    save_one(m, &r);
+    struct memory *a = clone_one(&r, "a");
+    ck_assert_ptr_nonnull(a);
+
+    ck_assert(!memory_ram_is_in_state(memory_origin(a)));
+    save_one(a, &its);
+    SF_CLEANUP(memory_freep) struct memory *copy = memory_copy(a, &err);
+    ck_assert_ptr_nonnull(copy);
+    memory_free(a);
+    struct memory_reference both[] = {its, *memory_reference(copy)};
+    for (int i = 0; i < 2; i++) {
+        SF_CLEANUP(memory_freep) struct memory *again = open_one(&both[i]);
+        DO(memory_take(again, &err));
+        ck_assert(memory_ram_is_in_state(again));
+        ck_assert_ptr_null(memory_origin(again));
+        DO(memory_advance(again, "a", &err)); /* from now on it is in the file */
+        ck_assert(!memory_ram_is_in_state(again));
+        memory_remove(again);
+    }
+    expect_taken(&r);
+    DO(memory_take(m, &err));
+    memory_remove(m);
+}
+END_TEST
+
+START_TEST(many_clones_are_counted)
+{
+    SF_CLEANUP(memory_freep) struct memory *m = make_one();
+    struct memory_reference r;
+    struct memory *clones[5];
+    save_one(m, &r);
+
+    for (int i = 0; i < 5; i++)
+        ck_assert_ptr_nonnull(clones[i] = clone_one(&r, "x"));
+    ck_assert(!memory_take(m, &err));
+    expect_error(SF_FAILED_PRECONDITION, "clone 'x', 'x', 'x' and 2 more");
+    for (int i = 0; i < 5; i++)
+        end_clone(clones[i]);
+    DO(memory_take(m, &err));
+    memory_remove(m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("qemu_memory");
@@ -393,5 +547,14 @@ int main(void)
     tcase_add_test(lease, no_room_is_told_before_anything_is_made);
     tcase_add_test(lease, waste_is_what_nobody_can_run);
     suite_add_tcase(suite, lease);
+    TCase *clones = tcase_create("clones");
+    tcase_set_timeout(clones, 30);
+    tcase_add_checked_fixture(clones, set_up, tear_down);
+    tcase_add_test(clones, clones_run_together_and_nobody_else);
+    tcase_add_test(clones, what_runs_cannot_be_cloned);
+    tcase_add_test(clones, a_clone_changes_nothing_of_its_origin);
+    tcase_add_test(clones, a_saved_clone_has_its_ram_in_its_state);
+    tcase_add_test(clones, many_clones_are_counted);
+    suite_add_tcase(suite, clones);
     return sf_suite_run(suite);
 }

@@ -194,7 +194,8 @@ static bool add_block(struct scsi *s, struct disk *d, const char *id, struct sf_
 /* QEMU gives no state out of a VM that has such an image open. */
 static bool is_in_the_way(const struct disk *d)
 {
-    return d->config.format == DISK_FORMAT_VPC || d->config.format == DISK_FORMAT_VHDX;
+    return !d->overlaid && /* a clone with such a disk is not saved */
+           (d->config.format == DISK_FORMAT_VPC || d->config.format == DISK_FORMAT_VHDX);
 }
 
 static bool may_be_put_aside(const struct sf_machine_offer *machine, struct sf_controller *owner,

@@ -104,13 +104,13 @@ struct disk {
     bool named;       /* a patch has named it, and not only a directory above it */
     dev_t device;     /* of the file, to know it under another name; 0: not looked at yet */
     ino_t inode;
-    uint32_t fd_set;     /* QEMU's set of its descriptor, while it is attached */
-    uint64_t size_bytes; /* as the VM sees it, when the sandbox was saved */
-    int64_t modified_ns; /* of the file, when the sandbox was saved */
-    bool patched;        /* another file than the one that was saved */
-    bool overlaid;       /* of a clone: what the guest writes goes elsewhere, and ends with it */
+    uint32_t fd_set;      /* QEMU's set of its descriptor, while it is attached */
+    uint64_t size_bytes;  /* as the VM sees it, when the sandbox was saved */
+    int64_t modified_ns;  /* of the file, when the sandbox was saved */
+    bool patched;         /* another file than the one that was saved */
+    bool overlaid;        /* of a clone: what the guest writes goes elsewhere, and ends with it */
     uint32_t overlay_set; /* QEMU's set of where it goes, while it is attached */
-    bool leftover;       /* QEMU may still hold what an attach began that has failed */
+    bool leftover;        /* QEMU may still hold what an attach began that has failed */
 };
 
 struct disk *disk_new(unsigned slot, const struct disk_config *config); /* NULL: no memory */

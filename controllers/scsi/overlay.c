@@ -1,8 +1,8 @@
 /*
- * What a clone writes to its disks. Others run from the same files, so a disk that the guest may write
- * to becomes the base of an overlay, a qcow2 image in the clone's own directory, unless a patch has
- * given the clone a disk of its own. The overlay's head names no base: it is said when it is opened,
- * and so nobody who finds the file is led to another.
+ * What a clone writes to its disks. Others run from the same files, so a disk that the guest may
+ * write to becomes the base of an overlay, a qcow2 image in the clone's own directory, unless a
+ * patch has given the clone a disk of its own. The overlay's head names no base: it is said when it
+ * is opened, and so nobody who finds the file is led to another.
  */
 #include "scsi/scsi.h"
 
@@ -17,7 +17,7 @@
 #define ENTRY_SIZE   8
 #define L2_COVERS    (CLUSTER / ENTRY_SIZE * CLUSTER) /* bytes of the disk by one table */
 #define REFCOUNTS_AT CLUSTER                          /* the table of blocks; one cluster */
-#define REFBLOCK_AT  (2 * CLUSTER)                    /* the first block, 32,768 counts of 2 bytes */
+#define REFBLOCK_AT  (2 * CLUSTER) /* the first block, 32,768 counts of 2 bytes */
 #define L1_AT        (3 * CLUSTER)
 #define L1_MAX       (UINT64_C(4) << 20) /* 256 TiB of disk */
 
@@ -99,8 +99,10 @@ bool overlay_make(struct scsi *s, struct disk *d, struct sf_error **err)
     uint64_t size;
     int64_t modified_ns;
 
-    if (machine == NULL || machine->size < offsetof(struct sf_machine_offer, clone_file) +
-                                               sizeof(machine->clone_file))
+    if (machine == NULL ||
+        machine->size <
+            offsetof(struct sf_machine_offer, clone_file) + sizeof(machine->clone_file) ||
+        machine->clone_file == NULL)
         return sf_fail(err, SF_FAILED_PRECONDITION,
                        "the machine has no files for a clone: patch the disk");
     if (!stat_disk(d, &size, &modified_ns, err))

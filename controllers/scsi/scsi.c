@@ -85,10 +85,11 @@ static void check_disk(const struct disk *d, struct sf_reasons *why)
         sf_reasons_add(why, "disk '%s' ('%s') is %s; release what holds it", disk_name(d, name),
                        d->config.path, disk_machine.states[d->state]);
     else if (d->overlaid)
-        sf_reasons_add(why,
-                       "what this clone writes to disk '%s' ('%s') ends with it: let go of the disk, or "
-                       "restore the clone with a disk of its own, by a patch",
-                       disk_name(d, name), d->config.path);
+        sf_reasons_add(
+            why,
+            "what this clone writes to disk '%s' ('%s') ends with it: let go of the disk, or "
+            "restore the clone with a disk of its own, by a patch",
+            disk_name(d, name), d->config.path);
     else if (d->state == DISK_ATTACHED && !stat_disk(d, &size, &modified_ns, &err))
         sf_reasons_add_error(why, err);
     for (unsigned i = 0; i < d->n_mounts; i++)

@@ -468,6 +468,65 @@ START_TEST(what_is_no_image_is_refused)
 }
 END_TEST
 
+/* ---- Clones ---- */
+
+START_TEST(only_what_a_clone_writes_goes_elsewhere)
+{
+    struct sf_disk_request q = a_disk("1");
+
+    add("0", 1);
+    q.read_only = true;
+    map(reserve(&q));
+    struct sf_sandbox *source = move_books();
+    sandbox->clone = true;
+    ck_assert(overlay_wanted(s, s->disks[0]));
+    ck_assert(!overlay_wanted(s, s->disks[1]));
+    admits(NULL);
+    SF_CLEANUP(sf_freep) char *reasons = check();
+    ck_assert_msg(lines_of(reasons) == 1 && strstr(reasons, "ends with it") != NULL, "%s", reasons);
+    ck_assert(!CLS->prepare(&s->base, &err)); /* this machine has nowhere to put it */
+    expect(SF_FAILED_PRECONDITION, "patch the disk");
+    CLS->abandon(&s->base);
+    back_to(source);
+}
+END_TEST
+
+START_TEST(a_clone_writes_to_the_disk_that_it_is_given)
+{
+    add("0", 1);
+    struct sf_sandbox *source = move_books();
+    sandbox->clone = true;
+    ck_assert(patch("0:0", at("2")));
+    ck_assert(!overlay_wanted(s, s->disks[0]));
+    admits(NULL);
+    ck_assert_msg(CLS->prepare(&s->base, &err), "%s", SF_WHY(err));
+    SF_CLEANUP(sf_freep) char *reasons = check();
+    ck_assert_str_eq(reasons, "");
+    CLS->abandon(&s->base);
+    back_to(source);
+}
+END_TEST
+
+START_TEST(a_new_overlay_is_an_empty_image)
+{
+    static const uint64_t sizes[] = {512, UINT64_C(64) << 20, UINT64_C(3) << 40,
+                                     UINT64_C(200) << 40};
+    int fd = open(at("overlay"), O_RDWR | O_CREAT | O_EXCL, 0600);
+    uint64_t size = 0;
+
+    ck_assert_int_ge(fd, 0);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        ck_assert_int_eq(ftruncate(fd, 0), 0);
+        ck_assert_msg(overlay_format(fd, sizes[i], &err), "%s", SF_WHY(err));
+        ck_assert(image_size(fd, DISK_FORMAT_QCOW2, "overlay", &size, &err));
+        ck_assert_uint_eq(size, sizes[i]);
+    }
+    ck_assert(!overlay_format(fd, UINT64_C(1) << 60, &err));
+    expect(SF_INVALID_ARGUMENT, "too large");
+    close(fd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("scsi_travel");
@@ -490,6 +549,9 @@ int main(void)
     tcase_add_test(cases, an_image_is_as_large_as_what_it_holds);
     tcase_add_test(cases, images_that_need_another_file_are_refused);
     tcase_add_test(cases, what_is_no_image_is_refused);
+    tcase_add_test(cases, only_what_a_clone_writes_goes_elsewhere);
+    tcase_add_test(cases, a_clone_writes_to_the_disk_that_it_is_given);
+    tcase_add_test(cases, a_new_overlay_is_an_empty_image);
     suite_add_tcase(suite, cases);
     return sf_suite_run(suite);
 }

@@ -141,7 +141,8 @@ bool vm_prepare(struct sf_controller *c, struct sf_error **err)
 {
     struct vm *vm = vm_of(c);
 
-    return take_memory(vm, err) && give_ram_to_qemu(vm, err) && vm_process_start(vm, true, err) && import_conversation(vm, err);
+    return take_memory(vm, err) && give_ram_to_qemu(vm, err) && vm_process_start(vm, true, err) &&
+           import_conversation(vm, err);
 }
 
 bool vm_load(struct sf_controller *c, struct sf_error **err)
@@ -152,7 +153,8 @@ bool vm_load(struct sf_controller *c, struct sf_error **err)
 
     if (fd < 0)
         return false;
-    return migrate_in(vm->qmp, fd, memory_ram_is_in_state(saved), STATE_TIMEOUT_MS, err) || vm_process_explain(vm, err);
+    return migrate_in(vm->qmp, fd, memory_ram_is_in_state(saved), STATE_TIMEOUT_MS, err) ||
+           vm_process_explain(vm, err);
 }
 
 /* ---- resume ---- */

@@ -90,7 +90,8 @@ static bool boot(struct vm *vm, struct sf_error **err)
     vm_lines_open(vm);
     return vm_move(vm, VM_STARTED, err) && vm_lines_connect(vm, err) &&
            qmp_execute(vm->qmp, "cont", NULL, NULL, err) &&
-           vm_guest_hello(vm, BOOT_TIMEOUT_MS, err) && vm_guest_set_identity(vm, err) && vm_move(vm, VM_ANSWERED, err);
+           vm_guest_hello(vm, BOOT_TIMEOUT_MS, err) && vm_guest_set_identity(vm, err) &&
+           vm_move(vm, VM_ANSWERED, err);
 }
 
 static void end(struct vm *vm)

@@ -1,6 +1,6 @@
 /*
- * wakes [TIMER_MS]: waits for the wall clock to be set, which is what a restore does, and draws 1 KiB
- * of random bytes before it does anything else. Each time it prints one line:
+ * wakes [TIMER_MS]: waits for the wall clock to be set, which is what a restore does, and draws 1
+ * KiB of random bytes before it does anything else. Each time it prints one line:
  *
  *     awake RANDOM MACHINE_ID HOSTNAME MONOTONIC_NS REALTIME_NS
  *
@@ -40,8 +40,7 @@ static int64_t now_ns(clockid_t clock)
 static int arm(clockid_t clock, int64_t ms, int flags)
 {
     int64_t at = now_ns(clock) + ms * 1000000;
-    struct itimerspec when = {
-        .it_value = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000}};
+    struct itimerspec when = {.it_value = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000}};
     int fd = timerfd_create(clock, TFD_CLOEXEC | TFD_NONBLOCK);
 
     if (fd < 0 || timerfd_settime(fd, TFD_TIMER_ABSTIME | flags, &when, NULL) < 0) {

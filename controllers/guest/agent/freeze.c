@@ -14,7 +14,7 @@
 
 static bool frozen;
 static struct timespec frozen_at; /* by CLOCK_MONOTONIC */
-static uint64_t freezing; /* the request that waits for the sync; 0: none, or taken back */
+static uint64_t freezing;         /* the request that waits for the sync; 0: none, or taken back */
 
 bool freeze_is_on(void)
 {
@@ -77,10 +77,10 @@ static bool check_monotonic(struct outcome *o)
     if (now.tv_sec > frozen_at.tv_sec ||
         (now.tv_sec == frozen_at.tv_sec && now.tv_nsec >= frozen_at.tv_nsec))
         return true;
-    return outcome_fail(o, SF_INTERNAL,
-                        "the guest's monotonic clock has gone back from %lld.%09ld s to %lld.%09ld s",
-                        (long long)frozen_at.tv_sec, frozen_at.tv_nsec, (long long)now.tv_sec,
-                        now.tv_nsec);
+    return outcome_fail(
+        o, SF_INTERNAL,
+        "the guest's monotonic clock has gone back from %lld.%09ld s to %lld.%09ld s",
+        (long long)frozen_at.tv_sec, frozen_at.tv_nsec, (long long)now.tv_sec, now.tv_nsec);
 }
 
 /* Thaws even if the rest cannot be done: a guest that stays frozen is of no use to anybody. The

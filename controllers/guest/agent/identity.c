@@ -86,8 +86,8 @@ static bool rename_all(const char *hostname, struct outcome *o)
     read_hostname(before);
     if (ours >= 0 && before[0] != '\0')
         process_each(rename_container, &renaming);
-    bool ok = ours >= 0 && setns(ours, CLONE_NEWUTS) == 0 &&
-              sethostname(hostname, strlen(hostname)) == 0;
+    bool ok =
+        ours >= 0 && setns(ours, CLONE_NEWUTS) == 0 && sethostname(hostname, strlen(hostname)) == 0;
     if (!ok)
         outcome_fail(o, SF_INTERNAL, "the guest cannot be called '%s': %s", hostname,
                      strerror(errno));

@@ -10,8 +10,8 @@
 #include "sandferry/v1/agent.pb-c.h"
 
 /*
- * Who the guest is: a machine-id and a hostname, which the host gives a new guest, and gives anew to
- * a clone. The file is written in place: containers have it bind-mounted at /etc/machine-id.
+ * Who the guest is: a machine-id and a hostname, which the host gives a new guest, and gives anew
+ * to a clone. The file is written in place: containers have it bind-mounted at /etc/machine-id.
  */
 #define IDENTITY_DIR    RUN_DIR "/identity"
 #define IDENTITY_FILE   IDENTITY_DIR "/machine-id"

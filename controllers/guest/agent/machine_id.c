@@ -9,8 +9,7 @@
 
 bool machine_id_valid(const char *text)
 {
-    return strlen(text) == MACHINE_ID_SIZE &&
-           strspn(text, "0123456789abcdef") == MACHINE_ID_SIZE &&
+    return strlen(text) == MACHINE_ID_SIZE && strspn(text, "0123456789abcdef") == MACHINE_ID_SIZE &&
            strspn(text, "0") != MACHINE_ID_SIZE;
 }
 
