@@ -43,8 +43,8 @@ struct channel {
     size_t next_offset; /* and how much of it has gone out */
     size_t zeros;       /* to go out before anything else */
     bool owe_hello, owe_welcome, owe_ack;
-    uint64_t welcome_nonce;
-    uint8_t *frame; /* the frame that goes out; CHANNEL_HEADER_SIZE + CHANNEL_FRAME_MAX */
+    uint64_t welcome_nonce; /* of the peer's last HELLO */
+    uint8_t *frame;         /* the frame that goes out; CHANNEL_HEADER_SIZE + CHANNEL_FRAME_MAX */
     size_t frame_begin, frame_end;
 
     /* In. */
@@ -445,10 +445,14 @@ static bool send_after(struct channel *c, uint64_t number)
 
 static enum channel_result take_hello(struct channel *c, const struct header *h)
 {
+    bool is_new = h->number != c->welcome_nonce;
+
     c->owe_welcome = true;
     c->welcome_nonce = h->number;
-    if (!c->in_step)
-        return CHANNEL_NOTHING; /* it may be forged; what it says is in the WELCOME too */
+    if (!c->in_step) {          /* it may be forged; what it says is in the WELCOME too */
+        c->owe_hello |= is_new; /* ours may have gone to a peer that is no more */
+        return CHANNEL_NOTHING;
+    }
     forget_partial(c);
     return send_after(c, h->ack) ? CHANNEL_NOTHING : CHANNEL_BROKEN;
 }
