@@ -334,7 +334,8 @@ static void make_frame(struct channel *c, struct header h, const uint8_t *conten
     put32(p + 36, channel_crc32(channel_crc32(0, p, 36), p + CHANNEL_HEADER_SIZE, h.size));
     c->frame_begin = 0;
     c->frame_end = CHANNEL_HEADER_SIZE + h.size;
-    c->owe_ack = false; /* every frame has it */
+    if (h.type == DATA || h.type == ACK)
+        c->owe_ack = false; /* a peer in step may not look into the others */
 }
 
 static void make_data_frame(struct channel *c)
@@ -462,6 +463,7 @@ static enum channel_result take_welcome(struct channel *c, const struct header *
     if (c->in_step || h->number != c->nonce)
         return CHANNEL_NOTHING; /* the answer to an older HELLO */
     c->in_step = true;
+    c->owe_hello = false;
     /* What may be torn next time is another HELLO's: give it another number. */
     c->nonce = c->nonce * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return send_after(c, h->ack) ? CHANNEL_NOTHING : CHANNEL_BROKEN;
