@@ -43,8 +43,8 @@ struct channel {
     size_t next_offset; /* and how much of it has gone out */
     size_t zeros;       /* to go out before anything else */
     bool owe_hello, owe_welcome, owe_ack;
-    uint64_t welcome_nonce;
-    uint8_t *frame; /* the frame that goes out; CHANNEL_HEADER_SIZE + CHANNEL_FRAME_MAX */
+    uint64_t welcome_nonce; /* of the peer's last HELLO */
+    uint8_t *frame;         /* the frame that goes out; CHANNEL_HEADER_SIZE + CHANNEL_FRAME_MAX */
     size_t frame_begin, frame_end;
 
     /* In. */
@@ -334,7 +334,8 @@ static void make_frame(struct channel *c, struct header h, const uint8_t *conten
     put32(p + 36, channel_crc32(channel_crc32(0, p, 36), p + CHANNEL_HEADER_SIZE, h.size));
     c->frame_begin = 0;
     c->frame_end = CHANNEL_HEADER_SIZE + h.size;
-    c->owe_ack = false; /* every frame has it */
+    if (h.type == DATA || h.type == ACK)
+        c->owe_ack = false; /* a peer in step may not look into the others */
 }
 
 static void make_data_frame(struct channel *c)
@@ -445,10 +446,14 @@ static bool send_after(struct channel *c, uint64_t number)
 
 static enum channel_result take_hello(struct channel *c, const struct header *h)
 {
+    bool is_new = h->number != c->welcome_nonce;
+
     c->owe_welcome = true;
     c->welcome_nonce = h->number;
-    if (!c->in_step)
-        return CHANNEL_NOTHING; /* it may be forged; what it says is in the WELCOME too */
+    if (!c->in_step) {          /* it may be forged; what it says is in the WELCOME too */
+        c->owe_hello |= is_new; /* ours may have gone to a peer that is no more */
+        return CHANNEL_NOTHING;
+    }
     forget_partial(c);
     return send_after(c, h->ack) ? CHANNEL_NOTHING : CHANNEL_BROKEN;
 }
@@ -458,6 +463,7 @@ static enum channel_result take_welcome(struct channel *c, const struct header *
     if (c->in_step || h->number != c->nonce)
         return CHANNEL_NOTHING; /* the answer to an older HELLO */
     c->in_step = true;
+    c->owe_hello = false;
     /* What may be torn next time is another HELLO's: give it another number. */
     c->nonce = c->nonce * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return send_after(c, h->ack) ? CHANNEL_NOTHING : CHANNEL_BROKEN;

@@ -30,7 +30,9 @@
  * nobody can guess, and takes nothing for true but HELLO and the WELCOME that has that number: so
  * nothing that looks like a frame inside of somebody's output is taken for one. The WELCOME says
  * what the peer has; the end is in step, and sends everything after that again. An end in step that
- * gets a HELLO answers it and does the same. Messages that the peer has already are dropped there.
+ * gets a HELLO answers it and does the same. An end that is out of step and gets a HELLO that is
+ * not the last one's says its own again, once: the first may have gone to a peer that is no more.
+ * Messages that the peer has already are dropped there.
  *
  * Not thread-safe. How an end uses it:
  *

@@ -257,6 +257,58 @@ START_TEST(a_length_that_never_comes_does_not_stall)
 }
 END_TEST
 
+/* What goes out now is lost: it is on its way to a peer that is no more. */
+static void lose_output(struct channel *c)
+{
+    size_t size;
+
+    while (channel_output(c, &size) != NULL)
+        channel_wrote(c, size);
+}
+
+START_TEST(a_hello_that_went_to_the_last_peer_is_said_again)
+{
+    ends_new();
+    settle();
+    ck_assert(channel_send(ends[0].channel, scratch, content(0, scratch)));
+    ck_assert(channel_input(ends[0].channel, "torn", 4));
+    take_messages(&ends[0]);
+    ck_assert(!channel_in_step(ends[0].channel));
+    lose_output(ends[0].channel);
+
+    channel_connect(ends[1].channel, 4711); /* and the other end has not noticed */
+    settle();
+    ck_assert(channel_in_step(ends[0].channel));
+    ck_assert(channel_in_step(ends[1].channel));
+    ck_assert_uint_eq(ends[1].received, 1);
+    ends_free();
+}
+END_TEST
+
+START_TEST(an_answer_to_a_hello_takes_no_acknowledgement_along)
+{
+    struct channel *stranger = channel_new(); /* for its HELLO, without the zeros before it */
+    size_t size;
+
+    ends_new();
+    settle();
+    ck_assert(channel_send(ends[1].channel, scratch, content(0, scratch)));
+    const void *bytes = channel_output(ends[1].channel, &size);
+    ck_assert(channel_input(ends[0].channel, bytes, size));
+    channel_wrote(ends[1].channel, size);
+    channel_connect(stranger, 4711);
+    channel_output(stranger, &size);
+    channel_wrote(stranger, size);
+    bytes = channel_output(stranger, &size);
+    ck_assert(channel_input(ends[0].channel, bytes, size));
+    take_messages(&ends[0]);
+    settle();
+    ck_assert_uint_eq(channel_n_unacknowledged(ends[1].channel), 0);
+    channel_free(stranger);
+    ends_free();
+}
+END_TEST
+
 START_TEST(a_peer_that_forgot_is_noticed)
 {
     ends_new();
@@ -362,6 +414,8 @@ int main(void)
     tcase_add_loop_test(line, any_bytes_do_no_harm, 0, 20);
     tcase_add_test(line, a_frame_in_somebodys_output_is_not_believed);
     tcase_add_test(line, a_length_that_never_comes_does_not_stall);
+    tcase_add_test(line, a_hello_that_went_to_the_last_peer_is_said_again);
+    tcase_add_test(line, an_answer_to_a_hello_takes_no_acknowledgement_along);
     tcase_add_test(line, a_peer_that_forgot_is_noticed);
     tcase_add_test(line, the_window_bounds_what_is_kept);
     tcase_add_test(line, import_refuses_what_cannot_be);

@@ -534,7 +534,8 @@ def case_command_follows_its_process(world):
                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     world.a.add_container("s", "n", world.layer, ["/bin/counter", "1", "5000"])
     logs = subprocess.Popen(command(world, world.a, "ctr", "logs", "s", "n", "-f", *then),
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    first = logs.stdout.readline()  # it reads: now there is something to follow
     daemons = [world.a, world.b]
     for i in range(3):
         cat.stdin.write(b"%d" % i * 99999 + b"\n")
@@ -546,7 +547,8 @@ def case_command_follows_its_process(world):
     assert (out, cat.returncode) == (b"last\n", 0), (out, err)
     assert b"going on at" in err, err
     out, err = logs.communicate(timeout=harness.CALL_S)
-    assert numbers(out) == list(range(1, 5001)) and logs.returncode == 0, err
+    assert logs.returncode == 0, err
+    assert numbers(first + out) == list(range(1, 5001)), err
     gone = subprocess.Popen(command(world, daemons[0], "exec", "s", "c", "--", "/bin/sleep", "100"),
                             stderr=subprocess.PIPE)
     until("it runs", lambda: len(listed(daemons[0])) == 2)
