@@ -115,6 +115,41 @@ def case_a_failed_clone_leaves_nothing(world):
     world.a.restore(snapshot)
 
 
+def case_a_clone_outlives_its_daemon(world):
+    """A VM that was left alone still has the memory; who cleans up takes it, and what was written."""
+    world.counter(world.a)
+    snapshot = world.a.save("s").snapshot
+    memory = harness.files_in(world.memory)
+    clone(world.b, snapshot, "t")
+    world.b.kill()
+    refused("FAILED_PRECONDITION", world.a.restore, snapshot, names=["clone 't'"])
+    world.b.start()
+    assert world.b.state("t") == "INVALID"
+    delete(world.b, "t")
+    assert harness.files_in(world.memory) == memory, "the clone has left something"
+    world.a.restore(snapshot)
+
+
+def case_what_a_clone_writes_is_not_saved(world):
+    world.counter(world.a)
+    snapshot = world.a.save("s").snapshot
+    clone(world.b, snapshot, "t")
+    refused("FAILED_PRECONDITION", world.b.save, "t", names=["s.img", "patch"])
+    numbers = Numbers("t")
+    numbers.go_on(world.b)
+    delete(world.b, "t")
+    own = world.scratch("own.img")
+    with open(os.path.join(world.disks, "s.img"), "rb") as old, open(own, "wb") as new:
+        new.write(old.read())
+    clone(world.b, snapshot, "t", patches=[{"controller": "scsi", "object": os.path.join(world.disks, "s.img"),
+                                            "value": own}])
+    saved = world.b.save("t").snapshot
+    world.a.restore(saved)
+    numbers = Numbers("t")
+    numbers.go_on(world.a)
+    world.b.restore(snapshot)
+
+
 def case_a_clone_is_saved(world):
     """It is a sandbox as any other from then on, and can be cloned, too."""
     sleeper(world, world.a)
