@@ -73,6 +73,12 @@ class Hosts:
             ip("netns", "delete", name)
         self.made = []
 
+    @staticmethod
+    def links(host):
+        """The names of its network devices, sorted."""
+        return sorted(line.split()[0].split("@")[0]
+                      for line in ip("-n", host, "-br", "link", "show").splitlines())
+
     # ---- what the network knows ----
 
     def neighbour(self, address):
