@@ -68,6 +68,10 @@ struct sf_machine_offer {
     /* In a clone: a new file of its own, open to read and write, which ends with it. The
      * descriptor is the caller's; -1. From prepare on. */
     int (*clone_file)(struct sf_controller *owner, const char *name, struct sf_error **err);
+
+    /* Gives QEMU an open file by a name (getfd), which the next command that says it takes. fd
+     * stays the caller's. */
+    bool (*get_fd)(struct sf_controller *owner, const char *name, int fd, struct sf_error **err);
 };
 
 /* ---- The vm controller's: the agent in the guest. ---- */
@@ -280,6 +284,26 @@ struct sf_containers_offer {
     /* The OCI runtime spec that a container was made with, as JSON; the container controller's,
      * until the lock is given back. NULL: there is no such container. */
     const char *(*spec)(struct sf_controller *owner, const char *container_id);
+
+    /* The pod's id in the guest; the container controller's, until the lock is given back. NULL:
+     * there is no such pod. *@ret_n: how many containers it has. */
+    const char *(*guest_pod)(struct sf_controller *owner, const char *pod_id, size_t *ret_n);
+};
+
+/* ---- The network controller's: networks of pods. ---- */
+#define SF_NETWORKS_OFFER "sandferry.networks.v1"
+
+struct sf_networks_offer {
+    size_t size;
+
+    /* The namespace in the guest that a pod's containers are in; the network controller's, until
+     * the lock is given back. *@ret NULL: the pod has none. False: it has one that is unusable. */
+    bool (*guest_namespace)(struct sf_controller *owner, const char *pod_id, const char **ret,
+                            struct sf_error **err);
+    /* Of a pod that goes; one without a network is no error. A repeat goes on where it stopped. */
+    bool (*teardown)(struct sf_controller *owner, const char *pod_id, struct sf_error **err);
+    /* A pod has another id on this host. */
+    void (*rename)(struct sf_controller *owner, const char *pod_id, const char *new_id);
 };
 
 #ifdef __cplusplus

@@ -114,14 +114,23 @@ static const char *spec_of(struct sf_controller *owner, const char *container_id
     return container != NULL ? container->spec : NULL;
 }
 
+static const char *guest_pod_of(struct sf_controller *owner, const char *pod_id, size_t *ret_n)
+{
+    const struct pod *pod = pod_find(containers_of(owner), pod_id);
+
+    *ret_n = pod_size(containers_of(owner), pod_id);
+    return pod != NULL ? pod->guest_pod_id : NULL;
+}
+
 static const struct sf_containers_offer containers_offer = {
     .size = sizeof(containers_offer),
     .spec = spec_of,
+    .guest_pod = guest_pod_of,
 };
 
 static const struct sf_offer offers[] = {{SF_CONTAINERS_OFFER, &containers_offer}, {0}};
 
-static const char *const depends[] = {"vm", "scsi", "plan9", "vpci", "process", NULL};
+static const char *const depends[] = {"vm", "scsi", "plan9", "vpci", "network", "process", NULL};
 
 /* clang-format off */
 SF_CONTROLLER_EXPORT(

@@ -180,6 +180,7 @@ struct spec_mount {
 struct spec_mounts {
     struct spec_mount *list; /* owned */
     size_t n;
+    char network[SF_ID_SIZE]; /* the pod's namespace in the guest; "": it has none */
 };
 void spec_mounts_done(struct spec_mounts *m);
 

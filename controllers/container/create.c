@@ -131,6 +131,20 @@ static struct container *new_container(struct containers *c, const struct wanted
     return NULL;
 }
 
+static bool find_network(struct containers *c, const char *pod_id, char ret[SF_ID_SIZE],
+                         struct sf_error **err)
+{
+    struct sf_controller *owner;
+    const struct sf_networks_offer *networks =
+        sf_sandbox_offer(c->base.sandbox, SF_NETWORKS_OFFER, &owner);
+    const char *name = NULL;
+
+    if (networks != NULL && !networks->guest_namespace(owner, pod_id, &name, err))
+        return false;
+    snprintf(ret, SF_ID_SIZE, "%s", name != NULL ? name : "");
+    return true;
+}
+
 static bool make(struct containers *c, struct container *container,
                  const struct wanted_container *wanted, struct sf_error **err)
 {
@@ -140,7 +154,8 @@ static bool make(struct containers *c, struct container *container,
     bool terminal;
     int32_t pid;
 
-    if (processes == NULL || !hold_wanted(c, container, wanted, &mounts, err))
+    if (processes == NULL || !find_network(c, container->pod_id, mounts.network, err) ||
+        !hold_wanted(c, container, wanted, &mounts, err))
         return false;
     container->spec = spec_make(wanted, container, &mounts, &terminal, err);
     if (container->spec == NULL)

@@ -91,11 +91,16 @@ bool pod_create(struct containers *c, const char *pod_id, const struct label *la
 bool pod_delete(struct containers *c, struct pod *pod, struct sf_error **err)
 {
     size_t n = pod_size(c, pod->pod_id);
+    struct sf_controller *owner;
+    const struct sf_networks_offer *networks =
+        sf_sandbox_offer(c->base.sandbox, SF_NETWORKS_OFFER, &owner);
 
     if (n > 0)
         return sf_fail(err, SF_FAILED_PRECONDITION,
                        "pod '%s' has %zu container%s; delete %s first, or delete it with force",
                        pod->pod_id, n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
+    if (networks != NULL && !networks->teardown(owner, pod->pod_id, err))
+        return sf_fail_in(err, "pod '%s'", pod->pod_id);
     sf_sandbox_event(c->base.sandbox, "pod.deleted", "pod '%s' is deleted", pod->pod_id);
     pod_remove(c, pod);
     return true;
@@ -120,6 +125,9 @@ static bool rename_pod(struct containers *c, struct pod *pod, const char *new_id
                        struct sf_error **err)
 {
     char old_id[SF_ID_SIZE];
+    struct sf_controller *owner;
+    const struct sf_networks_offer *networks =
+        sf_sandbox_offer(c->base.sandbox, SF_NETWORKS_OFFER, &owner);
 
     memcpy(old_id, pod->pod_id, sizeof(old_id));
     if (!check_id("pod", new_id, err))
@@ -130,6 +138,8 @@ static bool rename_pod(struct containers *c, struct pod *pod, const char *new_id
         if (strcmp(c->list[i]->pod_id, old_id) == 0)
             snprintf(c->list[i]->pod_id, SF_ID_SIZE, "%s", new_id);
     snprintf(pod->pod_id, SF_ID_SIZE, "%s", new_id);
+    if (networks != NULL)
+        networks->rename(owner, old_id, new_id);
     containers_sort(c);
     return true;
 }

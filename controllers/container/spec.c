@@ -205,6 +205,40 @@ static bool allow_nodes(json_t *spec, const struct spec_mounts *mounts, struct s
     return true;
 }
 
+#define NETWORKS "/run/sandferry/network"
+
+/* The pod's namespace takes the place of one of the container's own. */
+static bool join_network(json_t *spec, const char *name, struct sf_error **err)
+{
+    SF_CLEANUP(sf_freep) char *netns = sf_format(NETWORKS "/%s/netns", name);
+    SF_CLEANUP(sf_freep) char *resolv = sf_format(NETWORKS "/%s/resolv.conf", name);
+    json_t *spaces = part_of(part_of(spec, "linux", json_object()), "namespaces", json_array());
+    json_t *list = part_of(spec, "mounts", json_array());
+    bool joined = false, mounted = false;
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(spaces, i, one)
+    {
+        const char *type = json_string_value(json_object_get(one, "type"));
+        if (type != NULL && strcmp(type, "network") == 0)
+            joined = json_object_set_new(one, "path", json_string(netns)) == 0;
+    }
+    json_array_foreach(list, i, one)
+    {
+        const char *there = json_string_value(json_object_get(one, "destination"));
+        mounted = mounted || (there != NULL && strcmp(there, "/etc/resolv.conf") == 0);
+    }
+    bool ok = netns != NULL && resolv != NULL &&
+              (joined || json_array_append_new(spaces, json_pack("{s:s, s:s}", "type", "network",
+                                                                 "path", netns)) == 0) &&
+              (mounted ||
+               json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:[s,s]}", "destination",
+                                                     "/etc/resolv.conf", "type", "bind", "source",
+                                                     resolv, "options", "bind", "ro")) == 0);
+    return ok || sf_fail(err, SF_RESOURCE_EXHAUSTED, "no memory for the spec");
+}
+
 static size_t length_of(char *const *list, size_t n)
 {
     size_t sum = 0;
@@ -279,7 +313,8 @@ char *spec_make(const struct wanted_container *wanted, const struct container *c
         return NULL;
     }
     if (!add_mounts(spec, mounts, err) || !add_machine_id(spec, err) ||
-        !allow_nodes(spec, mounts, err))
+        !allow_nodes(spec, mounts, err) ||
+        (mounts->network[0] != '\0' && !join_network(spec, mounts->network, err)))
         return NULL;
     json_object_set_new(
         spec, "root",

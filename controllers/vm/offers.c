@@ -61,6 +61,15 @@ static bool remove_fd(struct sf_controller *owner, uint32_t set, struct sf_error
            qmp_execute(vm->qmp, "remove-fd", json_pack("{s:i}", "fdset-id", (int)set), NULL, err);
 }
 
+static bool get_fd(struct sf_controller *owner, const char *name, int fd, struct sf_error **err)
+{
+    struct vm *vm = vm_of(owner);
+
+    return require_machine(vm, err) &&
+           qmp_execute_fd(vm->qmp, "getfd", json_pack("{s:s}", "fdname", name), fd, QMP_TIMEOUT_MS,
+                          NULL, err);
+}
+
 /* Whether QEMU knows a device of this id. */
 static bool device_is_there(struct vm *vm, const char *id, bool *ret, struct sf_error **err)
 {
@@ -126,6 +135,7 @@ const struct sf_machine_offer vm_machine_offer = {
     .enable_scratch_encryption = enable_scratch_encryption,
     .put_aside = vm_drive_keep,
     .clone_file = clone_file,
+    .get_fd = get_fd,
 };
 
 /* ---- the guest ---- */
