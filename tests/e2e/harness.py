@@ -24,7 +24,7 @@ import grpc
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROTO_PATHS = [os.path.join(SOURCE, "proto"), "/usr/share/grpc-proto", "/usr/include"]
 PROTO_FILES = ["sandferry/v1/snapshot.proto", "sandferry/v1/sandbox.proto", "sandferry/v1/disk.proto",
-               "sandferry/v1/share.proto", "sandferry/v1/device.proto",
+               "sandferry/v1/share.proto", "sandferry/v1/device.proto", "sandferry/v1/network.proto",
                "sandferry/v1/container.proto", "sandferry/v1/process.proto",
                "google/rpc/status.proto", "google/rpc/error_details.proto"]
 BOOT_S = 90         # a VM under emulation and sanitizers, with the machine busy

@@ -267,6 +267,14 @@ static bool machine_remove_fd(struct sf_controller *owner, uint32_t set, struct 
     return step_fails("qmp remove-fd %u", set) ? refused(err) : true;
 }
 
+static bool machine_get_fd(struct sf_controller *owner, const char *name, int fd,
+                           struct sf_error **err)
+{
+    (void)owner;
+    (void)fd;
+    return step_fails("qmp getfd %s", name) ? refused(err) : true;
+}
+
 static bool machine_remove_device(struct sf_controller *owner, const char *id, uint32_t timeout_ms,
                                   struct sf_error **err)
 {
@@ -303,6 +311,7 @@ static const struct sf_machine_offer machine_offer = {
     .add_fd = machine_add_fd,
     .remove_fd = machine_remove_fd,
     .remove_device = machine_remove_device,
+    .get_fd = machine_get_fd,
     .file_saved = machine_file_saved,
     .no_writable_file_shares = machine_no_writable_file_shares,
 };
