@@ -53,7 +53,7 @@ def case_a_network_comes_and_goes(world):
     container(world, world.a, "web", "c", LOOK)
     mac = made.endpoints[0].mac_address
     harness.until("the container to see its NIC",
-                  lambda: b"10.0.2.3" in world.a.output("s") and mac.encode() in world.a.output("s"))
+                  lambda: b"10.0.2.3" in world.a.output("s")[0] and mac.encode() in world.a.output("s")[0])
     world.a.DeletePod(sandbox_id="s", pod_id="web", force=True)
     assert not networks(world.a)
     world.a.CreatePod(sandbox_id="s", pod_id="web")
