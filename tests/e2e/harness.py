@@ -38,9 +38,7 @@ def generate():
     """Makes Python modules of the .proto files, in a folder that goes at the end."""
     folder = tempfile.mkdtemp(prefix="sf-proto-")
     atexit.register(shutil.rmtree, folder, True)
-    files = PROTO_FILES + [f for f in ["sandferry/v1/network.proto"] if f not in PROTO_FILES and
-                           os.path.exists(os.path.join(PROTO_PATHS[0], f))]
-    files = files + [f for f in ["grpc/health/v1/health.proto"]
+    files = PROTO_FILES + [f for f in ["grpc/health/v1/health.proto"]
                            if os.path.exists(os.path.join(PROTO_PATHS[1], f))]
     subprocess.run(["protoc", "--python_out=" + folder] +
                    ["--proto_path=" + path for path in PROTO_PATHS] + files, check=True)
