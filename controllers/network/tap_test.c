@@ -2,16 +2,19 @@
 #include "base/suite.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <linux/if.h>
 #include <linux/if_tun.h>
 
+#include "lib/fake_host.h"
 #include "network/network.h"
 
 static struct network n;
@@ -85,6 +88,64 @@ START_TEST(what_is_no_tap_is_refused)
 }
 END_TEST
 
+static int listener, sent;
+
+static void *serve(void *unused)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {.iov_base = (char[]){0}, .iov_len = 1};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    int peer = accept(listener, NULL, NULL);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &sent, sizeof(int));
+    sendmsg(peer, &m, MSG_NOSIGNAL);
+    close(peer);
+    return unused;
+}
+
+static int ask(int fd)
+{
+    pthread_t thread;
+
+    sent = fd;
+    ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
+    int got = tap_open(&n, e, &err);
+    pthread_join(thread, NULL);
+    return got;
+}
+
+START_TEST(a_socket_sends_a_tap)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    ck_assert(fake_host_make());
+    fake_host_allow(fake_host_root());
+    snprintf(a.sun_path, sizeof(a.sun_path), "%.90s/tap.sock", fake_host_root());
+    listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listener, (const struct sockaddr *)&a, sizeof(a)), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    name(ENDPOINT_SOCKET, a.sun_path);
+    ck_assert_msg(tap_check(&n, e, &err), "%s", sf_error_message(err));
+    int fd = ask(own);
+    ck_assert_msg(fd >= 0, "%s", sf_error_message(err));
+    close(fd);
+    ck_assert_int_eq(ask(listener), -1);
+    ck_assert_ptr_nonnull(strstr(sf_error_message(err), "no tap"));
+    close(listener);
+    fake_host_remove();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("network_tap");
@@ -97,6 +158,7 @@ int main(void)
     tcase_add_checked_fixture(tc, make, end);
     tcase_add_test(tc, a_tap_is_opened_by_its_name);
     tcase_add_test(tc, what_is_no_tap_is_refused);
+    tcase_add_test(tc, a_socket_sends_a_tap);
     suite_add_tcase(suite, tc);
     return sf_suite_run(suite);
 }
