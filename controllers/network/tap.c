@@ -43,10 +43,16 @@ struct job {
     struct sf_error *err;
 };
 
-static bool read_flags(int sock, struct ifreq *r, const char *name, struct sf_error **err)
+/* Names are checked where they come in: none is too long. */
+static void ask_about(struct ifreq *r, const char *name)
 {
     *r = (struct ifreq){0};
-    snprintf(r->ifr_name, sizeof(r->ifr_name), "%s", name);
+    memcpy(r->ifr_name, name, strnlen(name, sizeof(r->ifr_name) - 1));
+}
+
+static bool read_flags(int sock, struct ifreq *r, const char *name, struct sf_error **err)
+{
+    ask_about(r, name);
     return ioctl(sock, SIOCGIFFLAGS, r) == 0 ||
            sf_fail(err, SF_NOT_FOUND, "there is no network device '%s' in that namespace: %s", name,
                    strerror(errno));
@@ -55,9 +61,9 @@ static bool read_flags(int sock, struct ifreq *r, const char *name, struct sf_er
 static bool is_driver(int sock, const char *name, const char *driver)
 {
     struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
-    struct ifreq r = {0};
+    struct ifreq r;
 
-    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+    ask_about(&r, name);
     r.ifr_data = (void *)&info;
     return ioctl(sock, SIOCETHTOOL, &r) == 0 && strcmp(info.driver, driver) == 0;
 }
@@ -65,7 +71,7 @@ static bool is_driver(int sock, const char *name, const char *driver)
 /* @name: "sf%d" lets the kernel count. */
 static int attach(const char *name, char ret_name[IFNAMSIZ], struct sf_error **err)
 {
-    struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    struct ifreq r;
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0) {
@@ -73,7 +79,8 @@ static int attach(const char *name, char ret_name[IFNAMSIZ], struct sf_error **e
                 strerror(errno));
         return -1;
     }
-    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+    ask_about(&r, name);
+    r.ifr_flags = IFF_TAP | IFF_NO_PI;
     if (ioctl(fd, TUNSETIFF, &r) < 0) {
         int why = errno;
         close(fd);
@@ -124,11 +131,13 @@ static int open_tap(int sock, const struct job *j, struct sf_error **err)
 
 static bool join(int sock, const char *bridge, const char *tap, struct sf_error **err)
 {
-    struct ifreq r = {0};
+    struct ifreq r;
 
-    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", tap);
+    ask_about(&r, tap);
     bool ok = ioctl(sock, SIOCGIFINDEX, &r) == 0;
-    snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", bridge);
+    int index = r.ifr_ifindex;
+    ask_about(&r, bridge);
+    r.ifr_ifindex = index;
     return (ok && ioctl(sock, SIOCBRADDIF, &r) == 0) ||
            sf_fail(err, SF_FAILED_PRECONDITION, "bridge '%s' does not take a tap: %s", bridge,
                    strerror(errno));
