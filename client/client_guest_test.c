@@ -6,6 +6,7 @@
 #include "sandferry/v1/container.pb-c.h"
 #include "sandferry/v1/device.pb-c.h"
 #include "sandferry/v1/disk.pb-c.h"
+#include "sandferry/v1/network.pb-c.h"
 #include "sandferry/v1/share.pb-c.h"
 
 /* ---- disks ---- */
@@ -379,6 +380,72 @@ START_TEST(pods_come_and_go)
 }
 END_TEST
 
+/* ---- networks ---- */
+
+START_TEST(networks_come_and_go)
+{
+    Sandferry__V1__SetupNetworkResponse made = SANDFERRY__V1__SETUP_NETWORK_RESPONSE__INIT;
+    Sandferry__V1__ListNetworksResponse answer = SANDFERRY__V1__LIST_NETWORKS_RESPONSE__INIT;
+    Sandferry__V1__NetworkNamespace wire = SANDFERRY__V1__NETWORK_NAMESPACE__INIT, *all[] = {&wire};
+    Sandferry__V1__NetworkEndpoint end = SANDFERRY__V1__NETWORK_ENDPOINT__INIT, *ends[] = {&end};
+    Sandferry__V1__NetworkRoute hop = SANDFERRY__V1__NETWORK_ROUTE__INIT, *hops[] = {&hop};
+    const char *const addresses[] = {"10.0.0.2/24"}, *const servers[] = {"10.0.0.1"};
+    const char *const domains[] = {"example.org"};
+    const struct sandferry_route route = {"0.0.0.0/0", "10.0.0.1", 5};
+    struct sandferry_nic_spec spec = SANDFERRY_NIC_SPEC_INIT;
+    const struct sandferry_nic_spec *specs[] = {&spec};
+    struct sandferry_network_options o = SANDFERRY_NETWORK_OPTIONS_INIT;
+    struct sandferry_network *network;
+    struct sandferry_networks *list;
+
+    spec.kind = SANDFERRY_NIC_BRIDGE;
+    spec.host_device = "br0";
+    spec.n_addresses = spec.n_routes = o.n_nics = o.n_name_servers = o.n_search_domains = 1;
+    spec.addresses = addresses;
+    spec.routes = &route;
+    spec.mtu = 1400;
+    o.host_namespace = "/run/netns/a";
+    o.nics = specs;
+    o.name_servers = servers;
+    o.search_domains = domains;
+    o.policy_based_routing = true;
+    wire.pod_id = (char *)"shop";
+    wire.stage = SANDFERRY__V1__NETWORK_STAGE__NETWORK_STAGE_CONFIGURED;
+    wire.n_endpoints = end.n_routes = 1;
+    wire.endpoints = ends;
+    end.mac_address = (char *)"02:00:00:00:00:01";
+    end.routes = hops;
+    hop.gateway = (char *)"10.0.0.1";
+    made.network = &wire;
+    fake_answer(fake, &made.base);
+    OK(sandferry_network_setup(client, "web", "shop", &o, &network, &err));
+    asked("SetupNetwork",
+          "{\"sandboxId\":\"web\",\"podId\":\"shop\",\"hostNamespace\":\"/run/netns/a\","
+          "\"endpoints\":[{\"hostDevice\":\"br0\",\"addresses\":[\"10.0.0.2/24\"],"
+          "\"routes\":[{\"destination\":\"0.0.0.0/0\",\"gateway\":\"10.0.0.1\",\"metric\":5}],"
+          "\"mtu\":1400,\"kind\":\"NETWORK_ENDPOINT_KIND_BRIDGE\"}],"
+          "\"nameServers\":[\"10.0.0.1\"],\"searchDomains\":[\"example.org\"],"
+          "\"policyBasedRouting\":true}");
+    ck_assert_str_eq(network->pod_id, "shop");
+    ck_assert_int_eq(network->stage, SANDFERRY_NETWORK_CONFIGURED);
+    ck_assert_str_eq(network->nics[0]->routes[0].gateway, "10.0.0.1");
+    sandferry_network_free(network);
+    ck_assert(!sandferry_network_setup(client, "web", "shop", &o, &network, &err));
+    refused(SF_INTERNAL, "has no network in it");
+
+    answer.n_networks = 1;
+    answer.networks = all;
+    fake_answer(fake, &answer.base);
+    OK(sandferry_network_list(client, "web", NULL, &list, &err));
+    ck_assert_uint_eq(list->n, 1);
+    ck_assert_str_eq(list->all[0]->nics[0]->mac_address, "02:00:00:00:00:01");
+    sandferry_networks_free(list);
+
+    OK(sandferry_network_teardown(client, "web", "shop", NULL, &err));
+    asked("TeardownNetwork", "{\"sandboxId\":\"web\",\"podId\":\"shop\"}");
+}
+END_TEST
+
 /* ---- containers ---- */
 
 static Sandferry__V1__Container container = SANDFERRY__V1__CONTAINER__INIT;
@@ -504,6 +571,7 @@ static Suite *guest_suite(void)
     tcase_add_test(cases, share_add_says_all_that_it_was_told);
     tcase_add_test(cases, share_list_and_remove);
     tcase_add_test(cases, pods_come_and_go);
+    tcase_add_test(cases, networks_come_and_go);
     tcase_add_test(cases, device_add_says_all_that_it_was_told);
     tcase_add_test(cases, device_list_and_remove);
     tcase_add_test(cases, container_create_says_all_that_it_was_told);

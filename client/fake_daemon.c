@@ -14,6 +14,7 @@
 #include "sandferry/v1/container.pb-c.h"
 #include "sandferry/v1/device.pb-c.h"
 #include "sandferry/v1/disk.pb-c.h"
+#include "sandferry/v1/network.pb-c.h"
 #include "sandferry/v1/process.pb-c.h"
 #include "sandferry/v1/sandbox.pb-c.h"
 #include "sandferry/v1/share.pb-c.h"
@@ -182,6 +183,7 @@ struct fake *fake_start(void)
     add_service(f, &sandferry__v1__share_service__descriptor);
     add_service(f, &sandferry__v1__device_service__descriptor);
     add_service(f, &sandferry__v1__container_service__descriptor);
+    add_service(f, &sandferry__v1__network_service__descriptor);
     add_service(f, &sandferry__v1__process_service__descriptor);
     ck_assert_msg(rpc_server_listen(f->server, f->address, NULL, false, NULL, &err) &&
                       rpc_server_start(f->server, &err),

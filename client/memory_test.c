@@ -14,6 +14,7 @@
 #include "sandferry/v1/disk.pb-c.h"
 #include "sandferry/v1/process.pb-c.h"
 #include "sandferry/v1/sandbox.pb-c.h"
+#include "sandferry/v1/network.pb-c.h"
 #include "sandferry/v1/share.pb-c.h"
 
 /* ---- allocations that fail ---- */
@@ -252,6 +253,28 @@ static bool try_shares(struct sf_error **err)
     return ok;
 }
 
+static bool try_networks(struct sf_error **err)
+{
+    Sandferry__V1__SetupNetworkResponse reply = SANDFERRY__V1__SETUP_NETWORK_RESPONSE__INIT;
+    Sandferry__V1__NetworkNamespace wire = SANDFERRY__V1__NETWORK_NAMESPACE__INIT;
+    Sandferry__V1__NetworkEndpoint end = SANDFERRY__V1__NETWORK_ENDPOINT__INIT, *ends[] = {&end};
+    Sandferry__V1__NetworkRoute hop = SANDFERRY__V1__NETWORK_ROUTE__INIT, *hops[] = {&hop};
+    struct sandferry_nic_spec spec = SANDFERRY_NIC_SPEC_INIT;
+    const struct sandferry_nic_spec *specs[] = {&spec};
+    struct sandferry_network_options o = SANDFERRY_NETWORK_OPTIONS_INIT;
+    struct sandferry_network *network = NULL;
+    wire.n_endpoints = end.n_routes = o.n_nics = 1;
+    wire.endpoints = ends;
+    end.routes = hops;
+    o.nics = specs;
+    reply.network = &wire;
+    answer = &reply.base;
+    bool ok = sandferry_network_setup(client, "web", "shop", &o, &network, err);
+    ck_assert(ok == (network != NULL));
+    sandferry_network_free(network);
+    return ok;
+}
+
 static bool try_pods(struct sf_error **err)
 {
     Sandferry__V1__ListPodsResponse reply = SANDFERRY__V1__LIST_PODS_RESPONSE__INIT;
@@ -377,10 +400,10 @@ static const struct {
     bool (*run)(struct sf_error **err);
     unsigned at_least; /* allocations */
 } tries[] = {
-    {try_connect, 2}, {try_create, 4}, {try_list, 5},        {try_save_and_restore, 8},
-    {try_check, 7},   {try_watch, 1},  {try_disks, 6},       {try_shares, 6},
-    {try_devices, 5}, {try_pods, 4},   {try_containers, 15}, {try_processes, 3},
-    {try_exec, 3},
+    {try_connect, 2}, {try_create, 4},   {try_list, 5},        {try_save_and_restore, 8},
+    {try_check, 7},   {try_watch, 1},    {try_disks, 6},       {try_shares, 6},
+    {try_devices, 5}, {try_pods, 4},     {try_containers, 15}, {try_processes, 3},
+    {try_exec, 3},    {try_networks, 8},
 };
 
 START_TEST(each_allocation_fails_once)

@@ -58,6 +58,12 @@ SAME(SANDFERRY_CONTAINER_INVALID, SANDFERRY__V1__CONTAINER_STAGE__CONTAINER_STAG
 SAME(SANDFERRY_PROCESS_CREATED, SANDFERRY__V1__PROCESS_STAGE__PROCESS_STAGE_CREATED);
 SAME(SANDFERRY_PROCESS_RUNNING, SANDFERRY__V1__PROCESS_STAGE__PROCESS_STAGE_RUNNING);
 SAME(SANDFERRY_PROCESS_TERMINATED, SANDFERRY__V1__PROCESS_STAGE__PROCESS_STAGE_TERMINATED);
+SAME(SANDFERRY_NIC_BRIDGE, SANDFERRY__V1__NETWORK_ENDPOINT_KIND__NETWORK_ENDPOINT_KIND_BRIDGE);
+SAME(SANDFERRY_NIC_SOCKET, SANDFERRY__V1__NETWORK_ENDPOINT_KIND__NETWORK_ENDPOINT_KIND_SOCKET);
+SAME(SANDFERRY_NIC_USER, SANDFERRY__V1__NETWORK_ENDPOINT_KIND__NETWORK_ENDPOINT_KIND_USER);
+SAME(SANDFERRY_NETWORK_CONFIGURED, SANDFERRY__V1__NETWORK_STAGE__NETWORK_STAGE_CONFIGURED);
+SAME(SANDFERRY_NETWORK_INVALID, SANDFERRY__V1__NETWORK_STAGE__NETWORK_STAGE_INVALID);
+SAME(SANDFERRY_NETWORK_TORN_DOWN, SANDFERRY__V1__NETWORK_STAGE__NETWORK_STAGE_TORN_DOWN);
 
 PUBLIC const char *sandferry_state_name(enum sandferry_state state)
 {
@@ -132,6 +138,29 @@ PUBLIC const char *sandferry_device_stage_name(enum sandferry_device_stage stage
         [SANDFERRY_DEVICE_RESERVED] = "reserved", [SANDFERRY_DEVICE_ASSIGNED] = "assigned",
         [SANDFERRY_DEVICE_READY] = "ready",       [SANDFERRY_DEVICE_INVALID] = "invalid",
         [SANDFERRY_DEVICE_REMOVED] = "removed",
+    };
+    return NAME(names, stage);
+}
+
+/* As a patch has them. */
+PUBLIC const char *sandferry_nic_kind_name(enum sandferry_nic_kind kind)
+{
+    static const char *const names[] = {
+        [SANDFERRY_NIC_TAP] = "tap",
+        [SANDFERRY_NIC_BRIDGE] = "bridge",
+        [SANDFERRY_NIC_SOCKET] = "fd",
+        [SANDFERRY_NIC_USER] = "user",
+    };
+    return NAME(names, kind);
+}
+
+PUBLIC const char *sandferry_network_stage_name(enum sandferry_network_stage stage)
+{
+    static const char *const names[] = {
+        [SANDFERRY_NETWORK_NOT_CONFIGURED] = "not configured",
+        [SANDFERRY_NETWORK_CONFIGURED] = "configured",
+        [SANDFERRY_NETWORK_INVALID] = "invalid",
+        [SANDFERRY_NETWORK_TORN_DOWN] = "torn down",
     };
     return NAME(names, stage);
 }

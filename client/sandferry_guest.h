@@ -561,6 +561,7 @@ char *sandferry_containers_json(const struct sandferry_containers *result);
 }
 #endif
 
+#include "sandferry_network.h"
 #include "sandferry_process.h"
 
 #endif

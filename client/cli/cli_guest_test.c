@@ -6,6 +6,7 @@
 #include "sandferry/v1/device.pb-c.h"
 #include "sandferry/v1/disk.pb-c.h"
 #include "sandferry/v1/process.pb-c.h"
+#include "sandferry/v1/network.pb-c.h"
 #include "sandferry/v1/share.pb-c.h"
 
 /* ---- disks ---- */
@@ -185,6 +186,90 @@ START_TEST(pods_come_and_go)
 }
 END_TEST
 
+/* ---- networks ---- */
+
+START_TEST(networks_come_and_go)
+{
+    Sandferry__V1__SetupNetworkResponse made = SANDFERRY__V1__SETUP_NETWORK_RESPONSE__INIT;
+    Sandferry__V1__ListNetworksResponse list = SANDFERRY__V1__LIST_NETWORKS_RESPONSE__INIT;
+    Sandferry__V1__NetworkNamespace network = SANDFERRY__V1__NETWORK_NAMESPACE__INIT;
+    Sandferry__V1__NetworkNamespace *all[] = {&network};
+    Sandferry__V1__NetworkEndpoint nic = SANDFERRY__V1__NETWORK_ENDPOINT__INIT, *nics[] = {&nic};
+    char *addresses[] = {(char *)"10.0.0.2/24", (char *)"fd00::2/64"};
+
+    made.network = &network;
+    network.pod_id = (char *)"shop";
+    network.stage = SANDFERRY__V1__NETWORK_STAGE__NETWORK_STAGE_CONFIGURED;
+    network.n_endpoints = 1;
+    network.endpoints = nics;
+    nic.kind = SANDFERRY__V1__NETWORK_ENDPOINT_KIND__NETWORK_ENDPOINT_KIND_BRIDGE;
+    nic.host_device = (char *)"br0";
+    nic.guest_device = (char *)"eth0";
+    nic.mac_address = (char *)"02:00:00:00:00:01";
+    nic.nic_id = (char *)"guid";
+    nic.n_addresses = 2;
+    nic.addresses = addresses;
+    fake_answer(fake, &made.base);
+    OK("net", "add", "web", "shop", "--nic",
+       "tap:t0,address=10.0.0.2/24,address=fd00::2/64,gateway=10.0.0.1,gateway=fd00::1,"
+       "route=10.1.0.0/16@10.0.0.9,route=10.2.0.0/16,mac=02:00:00:00:00:01,mtu=1400,name=lan0",
+       "--nic", "user", "--namespace", "/run/netns/a", "--dns", "10.0.0.1", "--search",
+       "example.org", "--policy-routing");
+    asked("SetupNetwork",
+          "{\"sandboxId\":\"web\",\"podId\":\"shop\",\"hostNamespace\":\"/run/netns/a\","
+          "\"endpoints\":[{\"hostDevice\":\"t0\",\"macAddress\":\"02:00:00:00:00:01\","
+          "\"guestDevice\":\"lan0\",\"addresses\":[\"10.0.0.2/24\",\"fd00::2/64\"],"
+          "\"routes\":[{\"destination\":\"0.0.0.0/0\",\"gateway\":\"10.0.0.1\"},"
+          "{\"destination\":\"::/0\",\"gateway\":\"fd00::1\"},"
+          "{\"destination\":\"10.1.0.0/16\",\"gateway\":\"10.0.0.9\"},"
+          "{\"destination\":\"10.2.0.0/16\"}],\"mtu\":1400},"
+          "{\"kind\":\"NETWORK_ENDPOINT_KIND_USER\"}],\"nameServers\":[\"10.0.0.1\"],"
+          "\"searchDomains\":[\"example.org\"],\"policyBasedRouting\":true}");
+    ck_assert_str_eq(out, "pod 'shop' has a network\n");
+
+    list.n_networks = 1;
+    list.networks = all;
+    fake_answer(fake, &list.base);
+    OK("net", "ls", "web");
+    ck_assert_str_eq(
+        out, "POD   STATE       NIC   ADDRESSES               MAC                CONNECTED TO  "
+             "NAMESPACE  ID\n"
+             "shop  configured  eth0  10.0.0.2/24,fd00::2/64  02:00:00:00:00:01  bridge:br0    "
+             "-          guid\n");
+    fake_answer(fake, &list.base);
+    OK("net", "ls", "web", "-o", "json");
+    has(out, "\"podId\": \"shop\"");
+    OK("net", "ls", "web");
+    ck_assert_str_eq(out, "sandbox 'web' has no networks\n");
+    OK("net", "rm", "web", "shop");
+    asked("TeardownNetwork", "{\"sandboxId\":\"web\",\"podId\":\"shop\"}");
+    ck_assert_str_eq(out, "pod 'shop' has no network\n");
+}
+END_TEST
+
+START_TEST(nics_that_are_none)
+{
+    static const struct {
+        const char *nic, *why;
+    } rows[] = {
+        {"eth0", "'eth0' is none of tap:NAME, bridge:NAME"},
+        {"tap", "'tap' is none of"},
+        {"tap:", "'tap:' is none of"},
+        {"user:x", "'user:x' is none of"},
+        {"tap:t0,color=red", "'color' after the first comma is none of address="},
+        {"tap:t0,mtu=big", "mtu"},
+        {"tap:t0,mtu=70000", "mtu"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        ck_assert_int_eq(RUN("net", "add", "web", "shop", "--nic", rows[i].nic), EXIT_INVALID);
+        has(told, rows[i].why);
+    }
+    ck_assert_int_eq(RUN("net", "add", "web", "shop"), EXIT_INVALID);
+    has(told, "a network needs a NIC");
+}
+END_TEST
+
 /* ---- devices ---- */
 
 START_TEST(devices)
@@ -304,7 +389,7 @@ static const struct {
 } wrong[] = {
     {{"-L", "/a"}, "what is to run in it?"},
     {{"-L", "/a", "--disk=/d", "x"}, "add ,dest=DIR"},
-    {{"-L", "/a,color=red", "x"}, "'color' after the path is none of"},
+    {{"-L", "/a,color=red", "x"}, "'color' after the first comma is none of"},
     {{"-L", ",ro", "x"}, "has no path"},
     {{"-L", "/a", "--share=/d", "x"}, "--share '/d' does not say where: add ,dest=DIR"},
     {{"-L", "/a", "--share=/d,partition=1", "x"}, "is none of dest=, only=, ro"},
@@ -397,6 +482,8 @@ static Suite *guest_suite(void)
     tcase_add_test(cases, shares);
     tcase_add_test(cases, devices);
     tcase_add_test(cases, pods_come_and_go);
+    tcase_add_test(cases, networks_come_and_go);
+    tcase_add_test(cases, nics_that_are_none);
     tcase_add_test(cases, ctr_create);
     tcase_add_test(cases, ctr_create_starts_too);
     tcase_add_loop_test(cases, ctr_create_says_what_is_missing, 0, sizeof(wrong) / sizeof(*wrong));

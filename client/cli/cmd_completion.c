@@ -5,7 +5,7 @@
 #include "commands.h"
 
 /* First words that need a second. */
-static const char *const groups[] = {"disk", "share", "device", "pod", "ctr", NULL};
+static const char *const groups[] = {"disk", "share", "device", "pod", "net", "ctr", NULL};
 
 static void print_names(const struct option *options, FILE *out)
 {

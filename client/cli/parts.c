@@ -99,7 +99,7 @@ static bool unknown_key(const char *part, const struct word_key *keys, struct sf
     SF_CLEANUP(sf_text_done) struct sf_text list = {0};
     for (size_t i = 0; keys[i].key != NULL; i++)
         sf_text_add(&list, "%s%s%s", i > 0 ? ", " : "", keys[i].key, keys[i].has_value ? "=" : "");
-    return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' after the path is none of %s", part,
+    return sf_fail(err, SF_INVALID_ARGUMENT, "'%s' after the first comma is none of %s", part,
                    list.data != NULL ? list.data : "?");
 }
 
@@ -322,4 +322,116 @@ void device_word_done(struct device_word *d)
     words_done(&d->properties);
     free(d->text);
     d->text = NULL;
+}
+
+/* ---- NICs ---- */
+
+static bool add_address(void *word, const char *value, struct sf_error **err)
+{
+    return words_add(&((struct nic_word *)word)->addresses, value, err);
+}
+
+static bool add_route(struct nic_word *n, const char *destination, const char *gateway,
+                      struct sf_error **err)
+{
+    struct sandferry_route *more = realloc(n->routes, (n->n_routes + 1) * sizeof(*more));
+    if (more == NULL)
+        return no_memory(err);
+    n->routes = more;
+    n->routes[n->n_routes++] = (struct sandferry_route){destination, gateway, 0};
+    return true;
+}
+
+static bool set_gateway(void *word, const char *value, struct sf_error **err)
+{
+    return add_route(word, strchr(value, ':') != NULL ? "::/0" : "0.0.0.0/0", value, err);
+}
+
+/* The word is a copy of ours: the piece may be cut. */
+static bool set_route(void *word, const char *value, struct sf_error **err)
+{
+    char *at = strchr(value, '@');
+    if (at != NULL)
+        *at++ = '\0';
+    return add_route(word, value, at, err);
+}
+
+static bool set_mac(void *word, const char *value, struct sf_error **err)
+{
+    (void)err;
+    ((struct nic_word *)word)->spec.mac_address = value;
+    return true;
+}
+
+static bool set_mtu(void *word, const char *value, struct sf_error **err)
+{
+    uint64_t mtu;
+    if (!parse_number(value, UINT16_MAX, &mtu, err))
+        return false;
+    ((struct nic_word *)word)->spec.mtu = (uint32_t)mtu;
+    return true;
+}
+
+static bool set_name(void *word, const char *value, struct sf_error **err)
+{
+    (void)err;
+    ((struct nic_word *)word)->spec.guest_device = value;
+    return true;
+}
+
+/* clang-format off */
+static const struct word_key nic_keys[] = {
+    { "address", true, add_address },
+    { "gateway", true, set_gateway },
+    { "route",   true, set_route   },
+    { "mac",     true, set_mac     },
+    { "mtu",     true, set_mtu     },
+    { "name",    true, set_name    },
+    { 0 },
+};
+/* clang-format on */
+
+static bool set_kind(struct sandferry_nic_spec *spec, const char *first, struct sf_error **err)
+{
+    const char *colon = strchr(first, ':');
+    size_t size = colon != NULL ? (size_t)(colon - first) : strlen(first);
+
+    for (unsigned kind = SANDFERRY_NIC_TAP; kind <= SANDFERRY_NIC_USER; kind++) {
+        const char *name = sandferry_nic_kind_name((enum sandferry_nic_kind)kind);
+        bool has_device = kind != SANDFERRY_NIC_USER;
+        if (strlen(name) != size || memcmp(name, first, size) != 0 ||
+            has_device != (colon != NULL && colon[1] != '\0'))
+            continue;
+        spec->kind = (enum sandferry_nic_kind)kind;
+        spec->host_device = has_device ? colon + 1 : NULL;
+        return true;
+    }
+    return sf_fail(err, SF_INVALID_ARGUMENT,
+                   "'%s' is none of tap:NAME, bridge:NAME, fd:SOCKET, user", first);
+}
+
+bool nic_word_parse(struct nic_word *ret, const char *word, struct sf_error **err)
+{
+    const char *first;
+
+    ret->spec = (struct sandferry_nic_spec)SANDFERRY_NIC_SPEC_INIT;
+    ret->text = strdup(word);
+    if (ret->text == NULL)
+        return no_memory(err);
+    if (!word_parse(ret, ret->text, nic_keys, &first, err) || !set_kind(&ret->spec, first, err))
+        return sf_fail_in(err, "NIC '%s'", word);
+    ret->spec.n_addresses = ret->addresses.n;
+    ret->spec.addresses = ret->addresses.all;
+    ret->spec.n_routes = ret->n_routes;
+    ret->spec.routes = ret->routes;
+    return true;
+}
+
+void nic_word_done(struct nic_word *n)
+{
+    words_done(&n->addresses);
+    free(n->routes);
+    free(n->text);
+    n->routes = NULL;
+    n->text = NULL;
 }

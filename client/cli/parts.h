@@ -56,6 +56,18 @@ struct device_word {
 bool device_word_parse(struct device_word *ret, const char *word, struct sf_error **err);
 void device_word_done(struct device_word *d);
 
+/* "tap:NAME|bridge:NAME|fd:SOCKET|user[,address=..][,gateway=..][,route=DEST[@GATEWAY]][,mac=..]
+ * [,mtu=N][,name=..]" */
+struct nic_word {
+    struct sandferry_nic_spec spec;
+    struct words addresses;
+    struct sandferry_route *routes;
+    size_t n_routes;
+    char *text;
+};
+bool nic_word_parse(struct nic_word *ret, const char *word, struct sf_error **err);
+void nic_word_done(struct nic_word *n);
+
 #define DISK_FORMATS "raw|qcow2|vpc|vhdx"
 
 #endif
