@@ -92,5 +92,29 @@ def case_a_bridge_is_another_one_there(world):
         assert there.links() == ["br0", "lo"], there.links()
 
 
+def case_the_users_network_moves_there_and_back(world):
+    world.a.create("s")
+    world.a.CreatePod(sandbox_id="s", pod_id="web")
+    made = world.a.SetupNetwork(
+        sandbox_id="s", pod_id="web",
+        endpoints=[{"kind": 3, "addresses": ["10.0.2.15/24"],
+                    "routes": [{"destination": "0.0.0.0/0", "gateway": "10.0.2.2"}]}]).network
+    container(world, world.a, "web", "c")
+    numbers = harness.Numbers("s")
+    numbers.go_on(world.a)
+    snapshot = world.a.save("s").snapshot
+    nic = {"controller": "network", "object": made.endpoints[0].nic_id, "value": "bridge:br0"}
+    refused("INVALID_ARGUMENT", world.b.restore, snapshot, patches=[nic], names=["user network"])
+    for there, here in ((world.b, world.a), (world.a, world.b)):
+        there.restore(snapshot)
+        numbers.go_on(there)
+        assert networks(there)["web"] == made, networks(there)
+        assert not here.ListSandboxes().sandboxes
+        if there is world.b:
+            snapshot = there.save("s").snapshot
+    world.a.TeardownNetwork(sandbox_id="s", pod_id="web")
+    assert not networks(world.a)
+
+
 if __name__ == "__main__":
     harness.main(globals())
