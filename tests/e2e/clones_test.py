@@ -72,6 +72,30 @@ def case_two_clones_count_on(world):
     numbers.go_on(world.b)
 
 
+def case_clones_have_macs_of_their_own(world):
+    world.a.create("s", MEMORY_MIB)
+    world.a.CreatePod(sandbox_id="s", pod_id="c")
+    old = world.a.SetupNetwork(sandbox_id="s", pod_id="c", endpoints=[{"kind": 3}]).network
+    world.a.add_container("s", "c", world.layer, ["/bin/sh", "-c", "while :; do sleep 1; done"])
+    snapshot = world.a.save("s").snapshot
+    macs = {old.endpoints[0].mac_address}
+    for sandbox in "t", "u":
+        clone(world.a, snapshot, sandbox)
+        (network,) = world.a.ListNetworks(sandbox_id=sandbox).networks
+        world.a.ExecProcess(sandbox_id=sandbox, container_id="c", exec_id="m",
+                            args=["/bin/cat", "/sys/class/net/eth0/address"])
+        world.a.WaitProcess(sandbox_id=sandbox, container_id="c", exec_id="m")
+        seen = b"".join(part.data for part in world.a.ReadOutput(
+            sandbox_id=sandbox, container_id="c", exec_id="m")).decode().strip()
+        assert seen == network.endpoints[0].mac_address, (seen, network)
+        macs.add(seen)
+    assert len(macs) == 3, macs
+    delete(world.a, "t", "u")
+    world.b.restore(snapshot)
+    (network,) = world.b.ListNetworks(sandbox_id="s").networks
+    assert network == old, network
+
+
 def case_clone_beside_the_running_is_refused(world):
     world.counter(world.a)
     snapshot = world.a.save("s", after="RESUME").snapshot
